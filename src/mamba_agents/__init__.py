@@ -1,0 +1,1 @@
+"""The operations layer for pydantic-ai: an agent you can leave running."""
