@@ -1,0 +1,1 @@
+"""What three packages share, and nothing else."""

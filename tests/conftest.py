@@ -1,0 +1,22 @@
+"""What every test may use."""
+
+import os
+
+import pytest
+
+# Set before anything imports a model library: no test reaches a network beyond loopback.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No key, setting or home file of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith("MAMBA_") or name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
