@@ -1,0 +1,44 @@
+"""What a model server's address must look like."""
+
+from urllib.parse import SplitResult, urlsplit
+
+_EXAMPLE = "for example http://localhost:11434/v1"
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with a server's address and how to mend it, or None when nothing is."""
+    shown = without_credentials(url)
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return f"{shown!r} contains a space or control character; give a plain address, {_EXAMPLE}."
+    parts = _split(url)
+    if parts is None:
+        return f"{shown!r} has a broken host or port; give http://host:port/path, {_EXAMPLE}."
+    if parts.scheme not in {"http", "https"} or "://" not in url:
+        return f"{shown!r} does not start with http:// or https://; give the scheme too, {_EXAMPLE}."
+    if not parts.hostname:
+        return f"{shown!r} names no host; give http://host:port/path, {_EXAMPLE}."
+    return None
+
+
+def without_credentials(url: str) -> str:
+    """The address as a message may show it: user, password and query left out."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    host = authority.rpartition("@")[2]
+    return (scheme + separator + host + slash + path).partition("?")[0]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own."""
+    parts = _split(url)
+    host = (parts.hostname if parts else None) or ""
+    return host in {"localhost", "::1"} or host.endswith(".localhost") or host.startswith("127.")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        return None
+    return parts
