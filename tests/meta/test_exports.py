@@ -1,0 +1,66 @@
+"""What the packages promise to hand out."""
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import mamba_agents
+
+PACKAGES = [
+    "mamba_agents",
+    *(f"mamba_agents.{module.name}" for module in pkgutil.iter_modules(mamba_agents.__path__) if module.ispkg),
+]
+PROMISED = [
+    "mamba_agents",
+    "mamba_agents.agent",
+    "mamba_agents.backends",
+    "mamba_agents.config",
+    "mamba_agents.errors",
+    "mamba_agents.sessions",
+    "mamba_agents.tokens",
+    "mamba_agents.tools",
+    "mamba_agents.tools.filesystem",
+    "mamba_agents.tools.search",
+]
+
+
+@pytest.mark.parametrize("path", PROMISED)
+def test_a_promised_import_path_hands_out_names(path: str) -> None:
+    assert importlib.import_module(path).__all__
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_exported_name_exists_and_the_list_is_sorted(package: str) -> None:
+    module = importlib.import_module(package)
+    exported = getattr(module, "__all__", [])
+    assert [name for name in exported if not hasattr(module, name)] == []
+    assert exported == sorted(set(exported))
+
+
+@pytest.mark.parametrize("package", PACKAGES[1:])
+def test_a_packages_front_door_has_a_docstring_and_no_logic(package: str) -> None:
+    source = importlib.import_module(package).__file__
+    assert source is not None
+    tree = ast.parse(Path(source).read_text())
+    assert ast.get_docstring(tree)
+    statements = [type(node).__name__ for node in tree.body[1:]]
+    assert {*statements} <= {"Import", "ImportFrom", "Assign", "FunctionDef"}, statements
+
+
+def test_the_top_level_hands_out_what_the_rooms_define() -> None:
+    for name in set(mamba_agents.__all__) - {"__version__"}:
+        value = getattr(mamba_agents, name)
+        assert value.__name__ == name
+        assert value.__module__.startswith("mamba_agents.")
+
+
+def test_a_name_that_is_not_there_fails_as_on_any_module() -> None:
+    with pytest.raises(AttributeError, match="'mamba_agents' has no attribute 'Agnet'"):
+        _ = mamba_agents.Agnet
+
+
+def test_dir_lists_the_exports() -> None:
+    assert dir(mamba_agents) == mamba_agents.__all__
