@@ -1,0 +1,38 @@
+"""Settings of token counting and of prices."""
+
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TokenizerConfig(BaseModel):
+    """How text is turned into token counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    encoding: str | None = None
+    """The encoding for every text, such as `o200k_base`; None chooses by the model's name."""
+
+    model_mapping: dict[str, str] = Field(default_factory=dict)
+    """Encodings by model name, for models whose name does not tell; looked at before the built-in table."""
+
+    safety_margin: float = Field(default=0.05, ge=0, lt=1)
+    """The share added by `count_with_margin`, since a foreign tokenizer never counts exactly as the model's own."""
+
+
+class ModelRate(BaseModel):
+    """What a model costs, in USD for a million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    input: Decimal = Field(ge=0)
+    """A million tokens sent."""
+
+    output: Decimal = Field(ge=0)
+    """A million tokens received."""
+
+    cache_read: Decimal | None = Field(default=None, ge=0)
+    """A million tokens read from the provider's prompt cache; None charges them as `input`."""
+
+    cache_write: Decimal | None = Field(default=None, ge=0)
+    """A million tokens written to the provider's prompt cache; None charges them as `input`."""
