@@ -1,6 +1,8 @@
 # Every target does its own set-up: uv is brought into .tools/ when it is not on the PATH, and uv makes .venv.
 UV ?= $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN = $(UV) run --quiet
+# Where it is set, every command and every test's subprocess compiles all it imports, each time anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint typecheck format docs bench all clean
 
@@ -29,7 +31,7 @@ format: install  ## Format and mend what can be mended by itself
 	@$(RUN) ruff format .
 
 docs: install  ## Build the docs into site/
-	@$(RUN) mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 bench: install  ## Ratios against a bare pydantic-ai agent, in one run
 	@$(RUN) python -m benchmarks $(ARGS)
