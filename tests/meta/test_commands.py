@@ -8,9 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.meta.documents import FRONT_PAGES, GUIDES, ROOT
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", *(ROOT / "docs").rglob("*.md")]
 FENCE = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # A command ends where a pipe, a redirection, a comment or the line does; none of them occurs in our quoted prompts.
 OURS = re.compile(r"mamba-agents\b([^|<>;&#\n]*)")
@@ -18,7 +17,7 @@ TARGET = re.compile(r"\bmake ([a-z]+)")
 
 
 def shown(pattern: re.Pattern[str]) -> list[str]:
-    fences = [fence for path in DOCUMENTS for fence in FENCE.findall(path.read_text())]
+    fences = [fence for path in [*FRONT_PAGES, *GUIDES] for fence in FENCE.findall(path.read_text())]
     found = [match for fence in fences for match in pattern.findall(fence.replace("\\\n", " "))]
     return sorted({match.strip() for match in found})
 

@@ -1,25 +1,23 @@
 """Every Python example of the documents and docstrings runs, and prints what it says it prints."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
+from tests.meta.documents import FRONT_PAGES, GUIDES, ROOT
 
-ROOT = Path(__file__).parents[2]
-SOURCES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", ROOT / "docs", ROOT / "src"]
+EXAMPLES = list(find_examples(*FRONT_PAGES, *GUIDES, ROOT / "src"))
 LONGEST_LINE = 100
 
 
-def examples() -> Iterator[object]:
-    for example in find_examples(*SOURCES):
-        embedded = '"local' in example.source or "create_local_backend" in example.source
-        marks = [pytest.mark.model] if embedded else []
-        yield pytest.param(example, id=example.module_name, marks=marks)
+def as_case(example: CodeExample) -> object:
+    embedded = '"local' in example.source or "create_local_backend" in example.source
+    name = f"{example.path.relative_to(ROOT)}:{example.start_line}"
+    return pytest.param(example, id=name, marks=[pytest.mark.model] if embedded else [])
 
 
-@pytest.mark.parametrize("example", examples())
+@pytest.mark.parametrize("example", [as_case(example) for example in EXAMPLES])
 def test_example_runs(
     example: CodeExample, eval_example: EvalExample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,7 +30,7 @@ def test_example_runs(
         eval_example.run(example)
 
 
-def test_every_example_is_short_enough_to_be_read_without_scrolling() -> None:
-    lines = [(str(e), line) for e in find_examples(*SOURCES) for line in e.source.splitlines()]
-    assert lines
-    assert [where for where, line in lines if len(line) > LONGEST_LINE] == []
+def test_every_example_can_be_read_without_scrolling() -> None:
+    assert EXAMPLES
+    wide = [str(each) for each in EXAMPLES if max(map(len, each.source.splitlines())) > LONGEST_LINE]
+    assert wide == []

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.meta.documents import ROOT
 
-ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\[[^\]]*\]\((?!\w+:|#)([^)#\s]+)[^)]*\)")
 # Put together here, so that this file does not hold what it looks for.
 REGISTRIES = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
