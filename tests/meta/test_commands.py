@@ -12,7 +12,7 @@ from tests.meta.documents import FRONT_PAGES, GUIDES, ROOT
 
 FENCE = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # A command ends where a pipe, a redirection, a comment or the line does; none of them occurs in our quoted prompts.
-OURS = re.compile(r"mamba-agents\b([^|<>;&#\n]*)")
+OURS = re.compile(r"(?:^|\|) *mamba-agents +([^|<>;&#\n]*)", re.MULTILINE)
 TARGET = re.compile(r"\bmake ([a-z]+)")
 
 
