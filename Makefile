@@ -10,6 +10,7 @@ help:  ## Show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
 install: $(UV)  ## Make .venv with everything needed to develop
+	@[ -d .venv ] || echo "Making .venv: about 450 MB to fetch, this first time only."
 	@$(UV) sync --quiet
 
 demo: install  ## A tour on the embedded model: no key, no account
