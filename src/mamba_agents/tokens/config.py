@@ -1,8 +1,12 @@
 """Settings of token counting and of prices."""
 
 from decimal import Decimal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+type Encoding = Literal["cl100k_base", "o200k_base", "o200k_harmony"]
+"""The vocabularies that ship with the library, by OpenAI's names."""
 
 
 class TokenizerConfig(BaseModel):
@@ -10,10 +14,10 @@ class TokenizerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    encoding: str | None = None
-    """The encoding for every text, such as `o200k_base`; None chooses by the model's name."""
+    encoding: Encoding | None = None
+    """The encoding for every text; None chooses by the model's name."""
 
-    model_mapping: dict[str, str] = Field(default_factory=dict)
+    model_mapping: dict[str, Encoding] = Field(default_factory=dict)
     """Encodings by model name, for models whose name does not tell; looked at before the built-in table."""
 
     safety_margin: float = Field(default=0.05, ge=0, lt=1)

@@ -1,0 +1,59 @@
+"""The log of one session, folded as far as it has been read."""
+
+from collections.abc import Sequence
+
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, repair_messages
+
+from mamba_agents.sessions.events import ContextCleared, MessageAppended, SessionEvent
+from mamba_agents.sessions.store import SessionStore
+from mamba_agents.sessions.turn_queue import TurnQueue
+
+
+class SessionLog:
+    """The events of one session in its store, and the messages that follow from them.
+
+    Everything that works on a session of one agent shares one log, and so one queue.
+    """
+
+    __slots__ = ("_seq", "messages", "queue", "session_id", "store")
+
+    def __init__(self, store: SessionStore, session_id: str) -> None:
+        self.store = store
+        self.session_id = session_id
+        self.queue = TurnQueue()
+        self.messages: list[ModelMessage] = []
+        """What the model sees of the conversation, as of the last `load`."""
+        self._seq = 0
+
+    async def load(self) -> None:
+        """Read what was appended since the last time, by whomever."""
+        for event in await self.store.read(self.session_id, self._seq):
+            self._apply(event)
+
+    async def append(self, events: Sequence[SessionEvent]) -> None:
+        """Add events to the store and to the messages."""
+        await self.store.append(self.session_id, events)
+        await self.load()
+
+    def _apply(self, event: SessionEvent) -> None:
+        self._seq += 1
+        match event:
+            case MessageAppended(message=message):
+                if has_open_calls(self.messages) and not _answers_calls(message):
+                    self.messages = repair_messages(self.messages)
+                self.messages.append(message)
+            case ContextCleared():
+                self.messages = []
+            case _:
+                pass
+
+
+def has_open_calls(messages: Sequence[ModelMessage]) -> bool:
+    """Whether the history ends in tool calls nobody has answered, which a new prompt may not follow."""
+    return bool(messages) and isinstance(last := messages[-1], ModelResponse) and bool(last.tool_calls)
+
+
+def _answers_calls(message: ModelMessage) -> bool:
+    return isinstance(message, ModelRequest) and any(
+        isinstance(part, ToolReturnPart) or part.part_kind == "retry-prompt" for part in message.parts
+    )
