@@ -156,25 +156,9 @@ def test_the_default_root_is_the_current_folder(root: Path, monkeypatch: pytest.
         read_file("../link-file")
 
 
-names = st.sampled_from(
-    [
-        "..",
-        ".",
-        "~",
-        "inner",
-        "deep",
-        "up",
-        "loop",
-        "slash",
-        "link-file",
-        "link-folder",
-        "outside",
-        "secret.txt",
-        "note.txt",
-        "root",
-        "root-twin",
-    ]
-) | st.sampled_from(["", "etc", "passwd", "proc", "self", "\0", "\ud800", "*", "**"])
+entries = ["inner", "deep", "up", "loop", "slash", "link-file", "link-folder", "outside", "secret.txt", "root-twin"]
+oddities = ["..", ".", "", "~", "etc", "passwd", "proc", "self", "root", "\0", "\ud800", "*", "**"]
+names = st.sampled_from(entries) | st.sampled_from(oddities)
 paths = st.one_of(
     st.lists(names | st.text(max_size=5), max_size=8).map("/".join),
     st.lists(names, max_size=6).map(lambda parts: "/" + "/".join(parts)),
