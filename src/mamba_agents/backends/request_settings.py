@@ -1,0 +1,29 @@
+"""The part of the settings that travels with every request."""
+
+from pydantic_ai.settings import ModelSettings
+
+from mamba_agents.backends.config import ModelBackendSettings
+
+
+def sampling(backend: ModelBackendSettings) -> ModelSettings:
+    """Give what the settings say about the answers: temperature and length."""
+    settings = ModelSettings()
+    if backend.temperature is not None:
+        settings["temperature"] = backend.temperature
+    if backend.max_tokens is not None:
+        settings["max_tokens"] = backend.max_tokens
+    return settings
+
+
+def request_settings(backend: ModelBackendSettings) -> ModelSettings:
+    """Give what the settings say about requests to a hosted provider.
+
+    `timeout` and `max_retries` are in it only where they were set: each provider has defaults of its own. Headers and
+    keys are not: they were given for another server.
+    """
+    settings = sampling(backend)
+    if "timeout" in backend.model_fields_set:
+        settings["timeout"] = backend.timeout
+    if "max_retries" in backend.model_fields_set:
+        settings["max_retries"] = backend.max_retries
+    return settings
