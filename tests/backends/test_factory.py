@@ -9,6 +9,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError, ModelTimeoutError
 from pydantic_ai.models import Model
+from tests.backends.server import Answer, failure, serving
 
 from mamba_agents.backends import (
     create_lmstudio_backend,
@@ -17,7 +18,6 @@ from mamba_agents.backends import (
     create_vllm_backend,
 )
 from mamba_agents.errors import ConfigurationError
-from tests.backends.server import Answer, failure, serving
 
 FACTORIES = [
     create_ollama_backend,
@@ -141,13 +141,12 @@ async def test_a_server_that_is_not_there_is_named() -> None:
             pass
 
 
-async def test_a_failing_tool_keeps_its_own_error() -> None:
+async def test_an_error_raised_while_a_stream_is_open_keeps_its_words() -> None:
     """Only what this server did is put in its words, not what a caller meets while its stream is open."""
     error = ModelTimeoutError("other", "Another server was slow.")
-    with serving() as server:
-        with pytest.raises(ModelTimeoutError, match=r"^model_name: other|Another server was slow"):
-            async with Agent(create_ollama_backend("m", base_url=server.url)).run_stream("Hi"):
-                raise error
+    with serving() as server, pytest.raises(ModelTimeoutError):
+        async with Agent(create_ollama_backend("m", base_url=server.url)).run_stream("Hi"):
+            raise error
 
     assert error.message == "Another server was slow."
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic_ai.models import Model
 
 from mamba_agents._internal.background_loop import run_sync
+from mamba_agents.backends.bodies import error_text, field
 from mamba_agents.backends.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _failure(error: Exception, url: str, latency_ms: float) -> HealthStatus:
     from openai import APIStatusError  # noqa: PLC0415
 
     if isinstance(error, APIStatusError):
-        problem = f"{url} answered {error.status_code}: {error.message}"
+        problem = f"{url} answered {error.status_code}: {error_text(error.body) or error.message}"
         return HealthStatus(reachable=True, latency_ms=latency_ms, error=problem)
     reason = error.__cause__ or error
     return HealthStatus(
@@ -87,10 +88,9 @@ def _judge(wanted: str, names: tuple[str, ...], url: str, latency_ms: float) -> 
 
 def _names(listing: object) -> tuple[str, ...]:
     """Find the names in `{"data": [{"id": …}, …]}`, whatever else came."""
-    models = cast("dict[str, object]", listing).get("data") if isinstance(listing, dict) else None
+    models = field(listing, "data")
     entries = cast("list[object]", models) if isinstance(models, list) else []
-    ids = [cast("dict[str, object]", entry).get("id") for entry in entries if isinstance(entry, dict)]
-    return tuple(name for name in ids if isinstance(name, str))
+    return tuple(name for entry in entries if isinstance(name := field(entry, "id"), str))
 
 
 def _milliseconds_since(started: float) -> float:

@@ -17,7 +17,7 @@ def is_provider(name: str) -> bool:
 
 def nearest_provider(name: str) -> str | None:
     """Give the provider that was probably meant."""
-    return next(iter(get_close_matches(name.lower(), sorted(provider_names()), n=1)), None)
+    return next(iter(get_close_matches(name.lower(), sorted(provider_names()), n=1, cutoff=0.75)), None)
 
 
 @cache

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import cast
 
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from pydantic_ai.exceptions import ModelAPIError, ModelConnectionError, ModelTimeoutError
 
+from mamba_agents.backends.bodies import error_text, field
 from mamba_agents.backends.urls import without_credentials
 
 
@@ -49,7 +49,7 @@ def refuse_hidden_error(response: ChatCompletion | str, model_name: str) -> None
     """Raise for an answer with status 200 that is an error all the same, or that holds no choice."""
     if isinstance(response, str) or response.choices:
         return
-    _refuse(_field(response.model_extra, "error"), "an answer without choices", model_name)
+    _refuse(field(response.model_extra, "error"), "an answer without choices", model_name)
 
 
 async def refuse_unstreamed(stream: AsyncStream[ChatCompletionChunk], model_name: str) -> None:
@@ -57,11 +57,11 @@ async def refuse_unstreamed(stream: AsyncStream[ChatCompletionChunk], model_name
     content_type = stream.response.headers.get("content-type", "")
     if content_type.startswith(("application/json", "text/html")):
         body = await stream.response.aread()
-        _refuse(_field(_parsed(body), "error"), f"{content_type} in place of a stream", model_name)
+        _refuse(field(_parsed(body), "error"), f"{content_type} in place of a stream", model_name)
 
 
 def _refuse(error: object, otherwise: str, model_name: str) -> None:
-    said = _field(error, "message") or error
+    said = error_text(error)
     message = f"The server reported success and sent an error: {said}" if said else f"The server sent {otherwise}."
     raise ModelAPIError(model_name, message, body=error)
 
@@ -71,10 +71,6 @@ def _parsed(body: bytes) -> object:
         return json.loads(body)
     except ValueError:
         return None
-
-
-def _field(document: object, name: str) -> object:
-    return cast("dict[str, object]", document).get(name) if isinstance(document, dict) else None
 
 
 class CallNumbers:
@@ -95,6 +91,6 @@ class CallNumbers:
         call.index = self._current.get(call.index, call.index)
 
     def _number(self, index: int, call_id: str) -> int:
-        taken = self._numbers.values()
-        free = index if index not in taken else max(taken) + 1
-        return self._numbers.setdefault((index, call_id), free)
+        # Servers count upwards, so numbers below zero are free; an index left out arrives as None, as good as any.
+        own = index if index not in self._numbers.values() else -len(self._numbers)
+        return self._numbers.setdefault((index, call_id), own)

@@ -43,10 +43,10 @@ def resolve_model(model: Model | str | None, backend: ModelBackendSettings, loca
 
 
 def _embedded(path: str | None, backend: ModelBackendSettings, local: LocalSettings) -> Model:
-    from mamba_agents.backends.local import create_local_backend  # noqa: PLC0415  (the engine is an extra)
-
     if path == "":
         raise ConfigurationError("'local:' names no file; write 'local:/path/model.gguf', or 'local' for the default.")
+    from mamba_agents.backends.local import create_local_backend  # noqa: PLC0415 - the engine is an extra
+
     return create_local_backend(
         Path(path) if path else local.model_path, context_window=local.context_window, threads=local.threads
     )
@@ -69,8 +69,8 @@ def _on_openai(name: str, backend: ModelBackendSettings) -> Model:
 
 def _unknown_provider(name: str, provider: str) -> str:
     nearest = nearest_provider(provider)
-    meant = f" did you mean {nearest!r}?" if nearest else ""
+    meant = f"; did you mean {nearest!r}?" if nearest else "."
     return (
-        f"The model {name!r} names the provider {provider!r}, which does not exist;{meant} "
+        f"The model {name!r} names the provider {provider!r}, which does not exist{meant} "
         "If it is the name of a model on a server of yours, set MAMBA_MODEL_BACKEND__BASE_URL to that server's address."
     )

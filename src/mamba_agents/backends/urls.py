@@ -1,5 +1,6 @@
 """What a model server's address must look like."""
 
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 _EXAMPLE = "for example http://localhost:11434/v1"
@@ -30,16 +31,22 @@ def without_credentials(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Tell whether the address is this machine's own."""
-    parts = _split(url)
-    host = (parts.hostname if parts else None) or ""
-    return host in {"localhost", "::1"} or host.endswith(".localhost") or host.startswith("127.")
+    host = _host(url)
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def is_ollama_cloud(url: str, model: str) -> bool:
     """Tell whether Ollama's paid cloud answers, directly or through a local Ollama that hands on `…-cloud` models."""
-    parts = _split(url)
-    host = (parts.hostname if parts else None) or ""
+    host = _host(url)
     return model.endswith("-cloud") or host == "ollama.com" or host.endswith(".ollama.com")
+
+
+def _host(url: str) -> str:
+    parts = _split(url)
+    return (parts.hostname if parts else None) or ""
 
 
 def _split(url: str) -> SplitResult | None:

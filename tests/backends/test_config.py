@@ -1,0 +1,50 @@
+"""The settings themselves; that they reach the wire is shown in test_factory.py and test_resolve.py."""
+
+import pytest
+from pydantic import ValidationError
+
+from mamba_agents.backends import LocalSettings, ModelBackendSettings
+
+
+def test_defaults() -> None:
+    assert ModelBackendSettings().model_dump() == {
+        "base_url": None,
+        "api_key": None,
+        "model": None,
+        "timeout": 30.0,
+        "max_retries": 3,
+        "temperature": None,
+        "max_tokens": None,
+        "headers": {},
+        "constrained_tools": None,
+    }
+    assert (LocalSettings().model_path, LocalSettings().threads) == (None, 1)
+
+
+@pytest.mark.parametrize("settings", [ModelBackendSettings, LocalSettings])
+def test_settings_are_frozen_and_know_their_keys(settings: type[ModelBackendSettings] | type[LocalSettings]) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        settings().model = "m"  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        settings.model_validate({"modle": "m"})
+    assert all(field.description for field in settings.model_fields.values())
+
+
+def test_secrets_are_in_no_repr_and_no_dump() -> None:
+    settings = ModelBackendSettings.model_validate({"api_key": "hunter2", "headers": {"X-Key": "hunter3"}})
+
+    for shown in [repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())]:
+        assert "hunter" not in shown
+
+
+def test_a_wrong_address_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(ValidationError, match=r"'ftp://host/v1' does not start with http:// or https://") as raised:
+        ModelBackendSettings(base_url="ftp://me:hunter2@host/v1")
+
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("wrong", [{"context_window": 0}, {"threads": 0}])
+def test_the_embedded_model_needs_a_window_and_a_thread(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        LocalSettings.model_validate(wrong)
