@@ -64,3 +64,6 @@ class LocalSettings(BaseModel):
 
     threads: int = Field(default=1, ge=1)
     """Threads that compute; more than the free cores makes it slower."""
+
+    parallel: int = Field(default=2, ge=1)
+    """Conversations computed side by side, each with a context window of its own; more of them wait for a place."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import cast, override
 
+import httpx2
 from openai import AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice
@@ -46,9 +47,10 @@ class ServerProvider(OpenAIProvider):
         headers: Mapping[str, str],
         timeout: float,
         max_retries: int,
+        http_client: httpx2.AsyncClient | None = None,
     ) -> None:
         # A key must be given here, or the SDK would send this server the one in OPENAI_API_KEY.
-        super().__init__(base_url=base_url, api_key=api_key or "none")
+        super().__init__(base_url=base_url, api_key=api_key or "none", http_client=http_client)
         self._name = name
         self._client = self._client.with_options(timeout=timeout, max_retries=max_retries, default_headers=headers)
 

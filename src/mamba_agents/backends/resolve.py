@@ -1,7 +1,6 @@
 """Turns what a user calls a model into one."""
 
 import os
-from pathlib import Path
 
 from pydantic_ai.models import Model, parse_model_id
 
@@ -47,8 +46,17 @@ def _embedded(path: str | None, backend: ModelBackendSettings, local: LocalSetti
         raise ConfigurationError("'local:' names no file; write 'local:/path/model.gguf', or 'local' for the default.")
     from mamba_agents.backends.local import create_local_backend  # noqa: PLC0415 - the engine is an extra
 
+    # The timeout's default is meant for a server that answers sooner than this one.
+    timeout = {"timeout": backend.timeout} if "timeout" in backend.model_fields_set else {}
     return create_local_backend(
-        Path(path) if path else local.model_path, context_window=local.context_window, threads=local.threads
+        path or local.model_path,
+        context_window=local.context_window,
+        threads=local.threads,
+        parallel=local.parallel,
+        temperature=backend.temperature,
+        max_tokens=backend.max_tokens,
+        constrained_tools=backend.constrained_tools,
+        **timeout,
     )
 
 
