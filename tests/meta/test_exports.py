@@ -11,7 +11,11 @@ import mamba_agents
 
 PACKAGES = [
     "mamba_agents",
-    *(f"mamba_agents.{module.name}" for module in pkgutil.iter_modules(mamba_agents.__path__) if module.ispkg),
+    *(
+        f"mamba_agents.{module.name}"
+        for module in pkgutil.iter_modules(mamba_agents.__path__)
+        if module.ispkg and not module.name.startswith("_")
+    ),
 ]
 PROMISED = {
     "mamba_agents": ["Agent", "AgentSettings", "Session", "TokenCounter", "__version__"],
@@ -34,11 +38,10 @@ def test_a_promised_import_path_hands_out_its_names(path: str, names: list[str])
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_exported_name_exists_and_the_list_is_sorted(package: str) -> None:
+def test_every_exported_name_exists(package: str) -> None:
+    """That the list is sorted, the linter holds."""
     module = importlib.import_module(package)
-    exported = getattr(module, "__all__", [])
-    assert [name for name in exported if not hasattr(module, name)] == []
-    assert exported == sorted(set(exported))
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES[1:])
@@ -64,4 +67,4 @@ def test_a_name_that_is_not_there_fails_as_on_any_module() -> None:
 
 
 def test_dir_lists_the_exports() -> None:
-    assert dir(mamba_agents) == mamba_agents.__all__
+    assert set(dir(mamba_agents)) == set(mamba_agents.__all__)
