@@ -214,3 +214,17 @@ async def test_a_model_that_streams_no_tool_calls_still_streams_its_text() -> No
         await ask(create_openai_compatible_backend("quiet-caller-7b", base_url=server.url), streamed=True)
 
     assert server.bodies[0]["stream"] is True
+
+
+@both_ways
+async def test_half_a_surrogate_pair_arrives_as_the_replacement_character(streamed: bool) -> None:
+    handler = drain if streamed else None
+    with serving(Answer("Fine.")) as server:
+        agent = Agent(create_ollama_backend("m", base_url=server.url), instructions="Be \udc00 brief.")
+        result = await agent.run("A \ud83d half, a \U0001f600 whole, a \0 NUL.", event_stream_handler=handler)
+
+    assert result.output.strip() == "Fine."
+    assert [message["content"] for message in server.bodies[0]["messages"]] == [
+        "Be \ufffd brief.",
+        "A \ufffd half, a \U0001f600 whole, a \0 NUL.",
+    ]

@@ -1,6 +1,6 @@
 """The model of a server that speaks OpenAI's chat protocol. Loads the OpenAI SDK, so import it where it is used."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -8,7 +8,7 @@ from typing import cast, override
 
 import httpx2
 from openai import AsyncStream
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 from openai.types.chat.chat_completion_chunk import Choice
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
@@ -27,6 +27,7 @@ from mamba_agents.backends.config import ModelBackendSettings, ServerKind
 from mamba_agents.backends.profiles import get_profile
 from mamba_agents.backends.quirks import CallNumbers, clear_errors, refuse_hidden_error, refuse_unstreamed
 from mamba_agents.backends.request_settings import sampling
+from mamba_agents.backends.surrogates import encodable
 from mamba_agents.backends.urls import is_loopback, is_ollama_cloud
 from mamba_agents.errors import ConfigurationError
 
@@ -113,6 +114,17 @@ class ServerModel(OpenAIChatModel):
             with clear_errors(self.client):  # only around the opening: what the caller does inside is its own
                 stream = await stack.enter_async_context(opening)
             yield stream
+
+    @override
+    async def _map_messages(
+        self,
+        messages: Sequence[ModelMessage],
+        model_request_parameters: ModelRequestParameters,
+        *,
+        model_settings: ModelSettings | None = None,
+    ) -> list[ChatCompletionMessageParam]:
+        mapped = await super()._map_messages(messages, model_request_parameters, model_settings=model_settings)
+        return cast("list[ChatCompletionMessageParam]", encodable(mapped))
 
     @override
     def _process_response(
