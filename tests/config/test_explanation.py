@@ -66,7 +66,7 @@ def test_a_section_names_its_settings(project: Path) -> None:
         ("model_backend.timeot", "model_backend.timeout"),
         ("modelbackend.timeout", "model_backend.timeout"),
         ("timeout", "model_backend.timeout"),
-        ("local.window_context", "local.context_window"),
+        ("local.contextwindow", "local.context_window"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest(wrong: str, meant: str, project: Path) -> None:
@@ -75,5 +75,5 @@ def test_an_unknown_key_is_answered_with_the_nearest(wrong: str, meant: str, pro
 
 
 def test_a_key_like_no_other_is_answered_with_those_there_are(project: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"known are model_path, context_window, threads"):
+    with pytest.raises(ConfigurationError, match=r"known are local\.model_path, local\.context_window"):
         AgentSettings().explain("local.zzzzzz")

@@ -53,14 +53,12 @@ def test_with_all_sources_in_conflict_each_shadows_those_below_it(
     file: str, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = [source for source in SOURCES if not source.startswith("config.") or source == file]
-    for start, source in enumerate(order):
-        # Lowest first would leave files of the round before; so each round takes the higher ones away.
-        for name in (".env", "config.toml", "config.yaml", "~/mamba.env"):
-            Path(name).expanduser().unlink(missing_ok=True)
-        monkeypatch.delenv("MAMBA_MODEL_BACKEND__TIMEOUT", raising=False)
-        explanation = settings_from(order[start:], write, monkeypatch).explain("model_backend.timeout")
-        assert explanation.value == TIMEOUTS[source]
-        assert [float(str(low.value)) for low in explanation.shadowed] == [TIMEOUTS[low] for low in order[start + 1 :]]
+    explained = settings_from(order, write, monkeypatch).explain("model_backend.timeout")
+    values = [explained.value, *(low.value for low in explained.shadowed)]
+    assert [float(str(value)) for value in values] == [TIMEOUTS[source] for source in order]
+    named = ["constructor", "environment variable", ".env:1", f"{file}:2", "~/mamba.env:1", "default"]
+    places = [explained.source, *(low.source for low in explained.shadowed)]
+    assert [place.startswith(name) for place, name in zip(places, named, strict=True)] == [True] * 6
 
 
 def test_sources_merge_key_by_key(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,9 +179,9 @@ def test_nothing_is_read_at_import(write: Write, monkeypatch: pytest.MonkeyPatch
     for name in (".env", "config.toml", "config.yaml", "~/mamba.env"):
         write(name, "[this would not load")
     monkeypatch.setenv("MAMBA_MODEL_BACKEND__TIMEOUT", "soon")
-    script = "import sys, mamba_agents.config; print(sorted({'yaml', 'dotenv.main'} & sys.modules.keys()))"
+    script = "import sys, mamba_agents.config; print('yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "'yaml'" not in done.stdout
+    assert done.stdout == "False\n"
 
 
 def test_settings_are_equal_when_their_values_are(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

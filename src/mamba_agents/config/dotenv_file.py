@@ -30,7 +30,7 @@ def parse_dotenv(text: str, shown: str, prefix: str) -> Iterator[Assignment]:
     for binding in bindings:
         line = _line(binding.original)
         if binding.error and prefix in binding.original.string.upper():
-            fail(shown, line, "cannot be read as NAME=value; is a quote missing?")
+            fail(shown, line, "cannot be read as NAME=value; look for a missing quote")
         if binding.key is not None and binding.key.upper().startswith(prefix):
             yield Assignment(binding.key, resolved[binding.key], line)
 

@@ -41,8 +41,13 @@ class Explanation:
 
     description: str
 
+    @property
+    def shown_value(self) -> str:
+        """The value as a line of text."""
+        return _shown(self.value)
+
     def __str__(self) -> str:
-        lines = [f"{self.key} = {_shown(self.value)}", f"from {self.source}"]
+        lines = [f"{self.key} = {self.shown_value}", f"from {self.source}"]
         lines += [f"instead of {_shown(low.value)} from {low.source}" for low in self.shadowed]
         return "\n  ".join([*lines, *self.description.splitlines()])
 

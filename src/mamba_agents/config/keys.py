@@ -49,8 +49,12 @@ def _keys(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[Key]:
 
 
 def dotted(path: KeyPath) -> str:
-    """The path as a person writes it, on one line whatever the names contain."""
-    text = ".".join(map(str, path))
+    """The path as a person writes it."""
+    return printable(".".join(map(str, path)))
+
+
+def printable(text: str) -> str:
+    """The text on one line that any terminal can show."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 

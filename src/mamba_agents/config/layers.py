@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from pydantic import BaseModel
 
-from mamba_agents.config.keys import KeyPath
+from mamba_agents.config.keys import KeyPath, printable
 
 MISSING: Final = object()
 """Stands for a value that is not there, since None is one."""
@@ -26,9 +26,9 @@ class Origin:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        if place and self.variable:
-            return f"{place} ({self.variable})"
-        return place or (f"environment variable {self.variable}" if self.variable else self.name)
+        if self.variable:
+            return printable(f"{place} ({self.variable})" if place else f"environment variable {self.variable}")
+        return printable(place or self.name)
 
 
 DEFAULT: Final = Origin(name="default")

@@ -41,23 +41,25 @@ def problems_in(error: ValidationError, cascade: Cascade, model: type[BaseModel]
     for layer in cascade.layers:
         if layer.source.file and _is_foreign(layer.values, model):
             foreign |= {(name,) for name in layer.values}
-            yield Problem(layer.source, _not_ours(layer))
+            yield _not_ours(layer, model)
     for path, findings in _by_path(error, merged).items():
         if path not in foreign:
-            yield Problem(cascade.origin(path), _sentence(path, findings, lookup(merged, path), model))
+            origin = cascade.origin(_present(path, merged))
+            yield Problem(origin, _sentence(path, findings, lookup(merged, path), model))
 
 
 def _is_foreign(values: Mapping[str, object], model: type[BaseModel]) -> bool:
-    return bool(values) and all(nearest(model, (name,)) is None for name in values)
+    """Whether none of the keys is a setting, or so much as like one."""
+    return len(values) > 1 and not any(name in model.model_fields or nearest(model, (name,)) for name in values)
 
 
-def _not_ours(layer: Layer) -> str:
-    names = [dotted((name,)) for name in layer.values]
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    return (
-        f"none of its keys ({shown}) is a setting. If the file is another program's, start in another folder, "
-        f"or name yours with AgentSettings.from_file(…), or none with AgentSettings(_config_file=None)."
+def _not_ours(layer: Layer, model: type[BaseModel]) -> Problem:
+    first = (next(iter(layer.values)),)
+    text = (
+        f"{dotted(first)} is not a setting, and no other key of the file is; {hint(model, first)} If it is another "
+        f"program's file, start in another folder, or leave it out with AgentSettings(_config_file=None)."
     )
+    return Problem(layer.origin(first), text)
 
 
 def _by_path(error: ValidationError, merged: Mapping[str, object]) -> dict[KeyPath, list[ErrorDetails]]:

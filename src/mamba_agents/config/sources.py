@@ -8,11 +8,11 @@ from typing import Final, NamedTuple, cast
 from pydantic import BaseModel
 
 from mamba_agents.config.files import Document, read_text
-from mamba_agents.config.keys import section_model
+from mamba_agents.config.keys import annotation_at, section_model
 from mamba_agents.config.layers import Cascade, Layer, Origin, merge
 from mamba_agents.config.problems import Problem
 from mamba_agents.config.toml_file import parse_toml
-from mamba_agents.config.variables import PREFIX, Variable, variables_layer
+from mamba_agents.config.variables import PREFIX, Variable, is_foreign, key_path, variables_layer
 from mamba_agents.errors import ConfigurationError
 
 type StrPath = str | os.PathLike[str]
@@ -48,6 +48,17 @@ def read(
         home_env,
     )
     return Reading(Cascade(layers=layers), [*unknown, *unknown_project, *unknown_home])
+
+
+def foreign_variables(model: type[BaseModel]) -> list[str]:
+    """The variables with our prefix that are taken for another program's and left alone."""
+    return [
+        name
+        for name in os.environ
+        if name.upper().startswith(PREFIX)
+        and annotation_at(model, key_path(name, model)) is None
+        and is_foreign(name, model)
+    ]
 
 
 def _environment(model: type[BaseModel]) -> tuple[Layer, list[Problem]]:

@@ -8,14 +8,11 @@ from pydantic import BaseModel
 
 from mamba_agents.config.keys import KeyPath, annotation_at, dotted, is_json, is_text, section_model
 from mamba_agents.config.layers import Layer, Origin, merge, nest
-from mamba_agents.config.nearest import CLOSE, nearest
+from mamba_agents.config.nearest import VERY_CLOSE, hint, nearest
 from mamba_agents.config.problems import Problem
 
 PREFIX: Final = "MAMBA_"
 NESTING: Final = "__"
-
-SURELY_MEANT: Final = 0.8
-"""How alike a stranger's variable must be to one of ours to be taken for a mistake."""
 
 
 class Variable(NamedTuple):
@@ -42,7 +39,8 @@ def variables_layer(
         path = key_path(variable.name, model)
         annotation = annotation_at(model, path)
         if annotation is None:
-            problems += [] if not ours and is_foreign(variable.name, model) else [_unknown(variable, path, model)]
+            if ours or not is_foreign(variable.name, model):
+                problems.append(Problem(variable.origin, f"no such setting; {hint(model, path, variable_name)}"))
             continue
         try:
             values = merge(values, nest(path, _parse(variable.value, annotation)))
@@ -68,19 +66,12 @@ def variable_name(key: str) -> str:
 
 def is_foreign(name: str, model: type[BaseModel]) -> bool:
     """Whether a variable that sets nothing is most likely another program's."""
-    return NESTING not in name and nearest(model, key_path(name, model), close=SURELY_MEANT) is None
-
-
-def _unknown(variable: Variable, path: KeyPath, model: type[BaseModel]) -> Problem:
-    near = nearest(model, path, close=CLOSE)
-    advice = f"did you mean {variable_name(near)}?" if near else "`mamba-agents config show` lists what there is."
-    shown = variable.name if variable.name.isprintable() else ascii(variable.name)[1:-1]
-    return Problem(variable.origin, f"{shown} is not a setting; {advice}")
+    return NESTING not in name and nearest(model, key_path(name, model), close=VERY_CLOSE) is None
 
 
 def _parse(text: str | None, annotation: object) -> object:
     if text is None:
-        raise ValueError("found a name without a value, expected NAME=value")
+        raise ValueError("found a name without a value, expected NAME=value.")
     if not is_json(annotation):
         return text
     try:
@@ -88,4 +79,4 @@ def _parse(text: str | None, annotation: object) -> object:
     except (ValueError, RecursionError):
         if is_text(annotation):
             return text
-    raise ValueError('found text that is not JSON, expected a value such as {"name": "value"}')
+    raise ValueError('found text that is not JSON, expected a value such as {"name": "value"}.')
