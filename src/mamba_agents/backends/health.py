@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pydantic_ai.models import Model
+from pydantic_ai.models.wrapper import WrapperModel
 
 from mamba_agents._internal.background_loop import run_sync
 from mamba_agents.backends.bodies import error_text, field
 from mamba_agents.backends.urls import without_credentials
+from mamba_agents.errors import AgentError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -35,19 +37,20 @@ class HealthStatus:
 
 
 async def health_check(model: Model, *, timeout_seconds: float = 5.0) -> HealthStatus:
-    """Ask the model's server for its models, once, with the model's own address, key and headers. Never raises."""
-    from openai import DefaultAsyncHttpxClient  # noqa: PLC0415 - importing this package must not load the SDK
+    """Ask the model's server for its models, once, with the model's own address, key and headers. Never raises.
 
-    client = _client(model)
+    The embedded model's server is started for it.
+    """
+    try:
+        client = await _client(model)
+    except AgentError as error:
+        return HealthStatus(reachable=False, error=error.message)
     if client is None:
         return HealthStatus(reachable=False, error=f"{model.model_name} has no server that could be asked.")
     url = without_credentials(str(client.base_url))
     started = time.perf_counter()
     try:
-        # A connection of its own: the model's may belong to another event loop.
-        async with DefaultAsyncHttpxClient() as http:
-            asked = client.with_options(http_client=http, max_retries=0, timeout=timeout_seconds)
-            listing = await asked.get("models", cast_to=object)
+        listing = await _list_models(client, timeout_seconds)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the answer
         return _failure(error, url, _milliseconds_since(started))
     return _judge(model.model_name, _names(listing), url, _milliseconds_since(started))
@@ -58,11 +61,27 @@ def health_check_sync(model: Model, *, timeout_seconds: float = 5.0) -> HealthSt
     return run_sync(lambda: health_check(model, timeout_seconds=timeout_seconds))
 
 
-def _client(model: Model) -> "AsyncOpenAI | None":
+async def _client(model: Model) -> "AsyncOpenAI | None":
+    # Importing this package must not load the SDK.
     from openai import AsyncOpenAI  # noqa: PLC0415
 
+    from mamba_agents.backends.openai_compatible import ServerModel  # noqa: PLC0415
+
+    while isinstance(model, WrapperModel):
+        model = model.wrapped
+    if isinstance(model, ServerModel):
+        await model.connect()
     client = model.provider.client if model.provider else None
     return client if isinstance(client, AsyncOpenAI) else None
+
+
+async def _list_models(client: "AsyncOpenAI", timeout_seconds: float) -> object:
+    from openai import DefaultAsyncHttpxClient  # noqa: PLC0415
+
+    # A connection of its own: the model's may belong to another event loop.
+    async with DefaultAsyncHttpxClient() as http:
+        asked = client.with_options(http_client=http, max_retries=0, timeout=timeout_seconds)
+        return await asked.get("models", cast_to=object)
 
 
 def _failure(error: Exception, url: str, latency_ms: float) -> HealthStatus:

@@ -83,6 +83,9 @@ class ServerModel(OpenAIChatModel):
         self._streams_tool_calls = streams_tool_calls
         self._cost = cost
 
+    async def connect(self) -> None:
+        """Make sure that the server is there to be asked; one that somebody else runs is left to them."""
+
     @override
     async def request(
         self,
@@ -90,6 +93,7 @@ class ServerModel(OpenAIChatModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
+        await self.connect()
         with clear_errors(self.client):
             return await super().request(messages, model_settings, model_request_parameters)
 
@@ -109,6 +113,7 @@ class ServerModel(OpenAIChatModel):
                 response, model_request_parameters=model_request_parameters, replay_events=True
             )
             return
+        await self.connect()
         opening = super().request_stream(messages, model_settings, model_request_parameters, run_context)
         async with AsyncExitStack() as stack:
             with clear_errors(self.client):  # only around the opening: what the caller does inside is its own
