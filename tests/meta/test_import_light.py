@@ -19,6 +19,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by("import mamba_agents") & HEAVY == set()
 
 
+def test_help_and_completion_wait_for_nothing_but_the_parser() -> None:
+    assert loaded_by("import mamba_agents.cli") & HEAVY == {"typer"}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
