@@ -1,7 +1,7 @@
 """One event loop for every sync call of the process, on a daemon thread.
 
-A loop of its own is what lets a sync call work inside Jupyter, inside a running loop, in a sync tool and from many threads,
-and it keeps pooled HTTP clients and server sessions on one loop between calls.
+A loop of its own is what lets a sync call work inside Jupyter, inside a running loop, in a sync tool and from many
+threads, and it keeps pooled HTTP clients and server sessions on one loop between calls.
 """
 
 import asyncio
@@ -42,7 +42,8 @@ class BackgroundLoop:
             return outcome.result()
         except BaseException:
             while not outcome.done():
-                self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+                # `tasks` is filled by `start`, which the loop runs before this.
+                self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108
                 wait([outcome])
             raise
 

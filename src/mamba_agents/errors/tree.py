@@ -1,5 +1,6 @@
 """The error classes; the package's docstring draws how they hang together."""
 
+
 class AgentError(Exception):
     """What every error of this library is: a message for a person and fields for a program.
 

@@ -21,7 +21,7 @@ class CostBreakdown:
 
 
 class CostEstimator:
-    """Prices usage: by the rates it was given, else by the table of the `genai-prices` package, which knows cache and tiers.
+    """Prices usage: by the rates it was given, else by the table of `genai-prices`, which knows cache and tiers.
 
     A model that neither knows has no price, which is None and never 0.
     """

@@ -20,7 +20,7 @@ class TokenCounter:
 
     def count(self, text: str, model: str | None = None) -> int:
         """The tokens of a text. What looks like a special token, such as `<|endoftext|>`, counts as the text it is."""
-        import toktok  # noqa: PLC0415 - loads a vocabulary of several MB
+        import toktok  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs] - loads a vocabulary of several MB
 
         # The library refuses lone surrogates, which a model is sent as question marks too.
         clean = text.encode("utf-8", "replace").decode("utf-8")

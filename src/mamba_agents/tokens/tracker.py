@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from mamba_agents.tokens.config import ModelRate
-from mamba_agents.tokens.cost import CostEstimator
+from mamba_agents.tokens.cost import CostBreakdown, CostEstimator
 from mamba_agents.tokens.usage import TokenUsage, UsageRecord
 
 
@@ -62,6 +62,30 @@ class UsageTracker:
         costs = [record.cost for record in self.get_usage_history() if model is None or record.model == model]
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+    def get_cost_breakdown(self) -> CostBreakdown | None:
+        """USD for all records, in and out apart; None when that is not known of one of them.
+
+        `model` is the model they share, or several names with commas between.
+        """
+        parts = [self._breakdown(record) for record in self.get_usage_history()]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        return CostBreakdown(
+            prompt_cost=sum((part.prompt_cost for part in known), Decimal(0)),
+            completion_cost=sum((part.completion_cost for part in known), Decimal(0)),
+            total_cost=sum((part.total_cost for part in known), Decimal(0)),
+            model=", ".join(dict.fromkeys(part.model for part in known)),
+        )
+
+    def _breakdown(self, record: UsageRecord) -> CostBreakdown | None:
+        model = record.model or ""
+        if record.cost == 0:
+            return CostBreakdown(prompt_cost=Decimal(0), completion_cost=Decimal(0), total_cost=Decimal(0), model=model)
+        estimated = self.estimator.breakdown(record.usage, model)
+        # A cost that the provider itself reported comes as one figure, which no table can split.
+        return estimated if estimated is not None and estimated.total_cost == record.cost else None
 
     def get_breakdown_by_tool(self) -> dict[str, TokenUsage]:
         """The usage of each tool that records name."""

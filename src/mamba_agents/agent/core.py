@@ -1,0 +1,290 @@
+"""The agent: pydantic-ai's, with the layers of an operator around it."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
+
+from pydantic_ai import (
+    AgentCapability,
+    AgentModelSettings,
+    AgentRun,
+    AgentToolset,
+    InstructionPart,
+    ModelMessage,
+    ModelResponse,
+    Tool,
+)
+from pydantic_ai.agent.abstract import AgentInstructions
+from pydantic_ai.models import Model
+from pydantic_ai.output import OutputDataT, OutputSpec
+from pydantic_ai.result import StreamedRunResultSync
+from pydantic_ai.tools import AgentDepsT, ToolFuncEither
+
+from mamba_agents._internal.background_loop import run_sync
+from mamba_agents.agent.assembly import assemble
+from mamba_agents.agent.config import AgentConfig
+from mamba_agents.agent.graceful import GRACEFUL_KEY, graceful
+from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
+from mamba_agents.agent.models import named_model, settings_for, with_settings
+from mamba_agents.agent.options import HostOptions, RunOptions
+from mamba_agents.agent.seat import OwnSeat, brings_tool_search, seat
+from mamba_agents.agent.session import AgentSession, Prompt
+from mamba_agents.agent.signatures import TypedAgent
+from mamba_agents.agent.stream import TextStream
+from mamba_agents.agent.sync_stream import BackgroundStreamedResult
+from mamba_agents.agent.turn import Turn
+from mamba_agents.config import AgentSettings
+from mamba_agents.sessions import Session
+from mamba_agents.sessions.log import SessionLog
+from mamba_agents.sessions.session import new_session_id
+from mamba_agents.tokens import CostBreakdown, CostEstimator, TokenCounter, TokenUsage, UsageRecord, UsageTracker
+
+
+class Agent(TypedAgent[AgentDepsT, OutputDataT]):
+    """A pydantic-ai agent that remembers its conversations, knows what it spent and stops when it should.
+
+    Whatever takes a pydantic-ai agent takes this one. Runs without a `conversation_id` are one conversation, the
+    agent's own; `session` gives others.
+    """
+
+    def __init__(
+        self,
+        model: Model | str | None = None,
+        *,
+        tools: Sequence[Tool[AgentDepsT] | ToolFuncEither[AgentDepsT, ...]] | None = None,
+        toolsets: Sequence[AgentToolset[AgentDepsT]] | None = None,
+        system_prompt: str | Sequence[str] = "",
+        instructions: AgentInstructions[AgentDepsT] = None,
+        deps_type: type[AgentDepsT] = object,
+        output_type: OutputSpec[OutputDataT] = str,
+        config: AgentConfig | None = None,
+        settings: AgentSettings | None = None,
+        session: Session | None = None,
+        model_settings: AgentModelSettings[AgentDepsT] | None = None,
+        capabilities: Sequence[AgentCapability[AgentDepsT]] | None = None,
+        **host: Unpack[HostOptions[AgentDepsT]],
+    ) -> None:
+        """Make an agent.
+
+        `model` is a pydantic-ai model, `"provider:name"`, a bare name or None; the last two are looked up in
+        `settings.model_backend`. Without `settings`, a name reads them from the environment and the project's files.
+        `session` is the agent's own conversation, a new one in memory if left out.
+
+        Raises:
+            ValueError: neither a model nor settings that name one.
+            ConfigurationError: a setting is wrong, or the model's name leads nowhere.
+        """
+        self.config = config or AgentConfig()
+        self.settings = settings_for(model, settings)
+        self.token_counter = TokenCounter(self.config.tokenizer or self.settings.tokenizer)
+        self.usage_tracker = UsageTracker(self.settings.cost_rates)
+        prompt = _as_text(system_prompt) or self.config.system_prompt
+        # Without memory, the prompt is sent as pydantic-ai sends it. With memory it is an instruction: those are
+        # with every request, whatever becomes of the first message.
+        self._system_prompt = InstructionPart(prompt if self.config.track_context else "")
+        self._own = AgentSession(self, (session or Session()).log)
+        self._sessions = {self._own.id: self._own}
+        self._layers = assemble(self.config, self.settings)
+        if model is not None or settings is not None or not host.get("defer_model_check"):
+            model = named_model(model, self.settings)
+        self.model_name = model if isinstance(model, str) else None
+        """The `provider:name` the agent was made with; None for a model instance."""
+        super().__init__(
+            model,
+            tools=tools or (),
+            toolsets=toolsets,
+            system_prompt=() if self.config.track_context or not prompt else prompt,
+            instructions=[self._system_prompt, *_as_list(instructions)],
+            deps_type=deps_type,
+            output_type=output_type,
+            capabilities=[seat(self._layers, capabilities or ()), *(capabilities or ())],
+            model_settings=with_settings(model_settings, model, self.settings),
+            **host,
+        )
+
+    @classmethod
+    def from_settings(cls, settings: AgentSettings, **options: Any) -> Self:
+        """An agent on the model that the settings name."""
+        return cls(None, settings=settings, **options)
+
+    def session(self, session_id: str | None = None) -> AgentSession[AgentDepsT, OutputDataT]:
+        """The conversation with this id, begun if there is none yet; the agent's own when no id is given.
+
+        Raises:
+            RuntimeError: the agent was made with `track_context=False`.
+        """
+        if not self.config.track_context:
+            raise RuntimeError(
+                "Context tracking is disabled for this agent, so it has no sessions; "
+                "make it with AgentConfig(track_context=True)"
+            )
+        if session_id is None:
+            return self._own
+        if (known := self._sessions.get(session_id)) is None:
+            # One object for one id whichever thread asks first: runs of one session meet in one queue.
+            known = self._sessions.setdefault(
+                session_id, AgentSession(self, SessionLog(self._own.log.store, session_id))
+            )
+        return known
+
+    @property
+    def messages(self) -> list[ModelMessage]:
+        """The agent's own conversation, oldest first; a new list."""
+        return self.session().messages
+
+    def get_messages(self) -> list[ChatMessage]:
+        """The agent's own conversation as OpenAI chat messages; `messages` has all that this form cannot say."""
+        return model_messages_to_dicts(self.messages)
+
+    def clear_context(self) -> None:
+        """Start the agent's own conversation anew; its log keeps what was said."""
+        self.session().clear()
+
+    def get_system_prompt(self) -> str:
+        """The system prompt as it is sent."""
+        return self._system_prompt.content or "\n\n".join(self._system_prompts)
+
+    def set_system_prompt(self, prompt: str) -> None:
+        """Replace the system prompt from the very next request on, also inside a run that is under way."""
+        # pydantic-ai reads the part anew for every request.
+        self._system_prompt.content = prompt
+        self._system_prompts = ()
+
+    def get_usage(self) -> TokenUsage:
+        """The tokens of all runs, as of now."""
+        return self.usage_tracker.get_total_usage()
+
+    def get_usage_history(self) -> list[UsageRecord]:
+        """One record for every response, oldest first."""
+        return self.usage_tracker.get_usage_history()
+
+    @property
+    def cost_estimator(self) -> CostEstimator:
+        """What prices usage that was recorded by hand."""
+        return self.usage_tracker.estimator
+
+    def get_cost(self) -> Decimal | None:
+        """USD for all runs; None when the price of a response is unknown."""
+        return self.usage_tracker.get_cost_estimate()
+
+    def get_cost_breakdown(self) -> CostBreakdown | None:
+        """USD for all runs, in and out apart; None when the price of a response is unknown."""
+        return self.usage_tracker.get_cost_breakdown()
+
+    def get_token_count(self, text: str | None = None) -> int:
+        """The tokens of a text; without one, those the provider last reported for the agent's own conversation."""
+        if text is not None:
+            return self.token_counter.count(text, self.model_name)
+        responses = (message for message in reversed(self.messages) if isinstance(message, ModelResponse))
+        return next((response.usage.total_tokens for response in responses), 0)
+
+    def reset_tracking(self) -> None:
+        """Forget what was spent."""
+        self.usage_tracker.reset()
+
+    def reset_all(self) -> None:
+        """Forget what was spent, and start the agent's own conversation anew."""
+        self.reset_tracking()
+        self.clear_context()
+
+    def run_stream_sync(
+        self, user_prompt: Prompt = None, *, infer_name: bool = True, **options: Any
+    ) -> StreamedRunResultSync[AgentDepsT, Any]:
+        """pydantic-ai's streamed result, for code that is not async; wherever `run_sync` works."""
+        self._infer_name_of_caller(infer_name)
+        return BackgroundStreamedResult(self.run_stream(user_prompt, infer_name=False, **options))
+
+    def stream(self, user_prompt: Prompt = None, **options: Unpack[RunOptions[AgentDepsT]]) -> TextStream[OutputDataT]:
+        """The answer's text as it comes; after the last piece, `result` is what `run` would have given."""
+        self._infer_name_of_caller(options.pop("infer_name", True))
+        return TextStream(self.run_stream_events(user_prompt, infer_name=False, **cast("Any", options)))
+
+    if not TYPE_CHECKING:  # pydantic-ai's signatures; what type checkers see of them stands in signatures.py
+
+        def iter(self, user_prompt=None, *, infer_name=True, **options):
+            """pydantic-ai's run, on its session. Every entry point ends here."""
+            self._infer_name_of_caller(infer_name)
+            log = self._log_for(options)
+            return Turn(
+                lambda history: self._open_run(user_prompt, log, history, options),
+                log,
+                self.usage_tracker,
+                answers_calls=user_prompt is None or options.get("deferred_tool_results") is not None,
+            )
+
+        def run_sync(self, user_prompt=None, *, infer_name=True, **options):
+            """The result of a run, for code that is not async: inside a running loop, in a sync tool, in any thread."""
+            self._infer_name_of_caller(infer_name)
+            return run_sync(lambda: self.run(user_prompt, infer_name=False, **options))
+
+        def override(self, **options):
+            """pydantic-ai's `override`; a bare model name is looked up in the settings."""
+            if isinstance(options.get("model"), str):
+                options["model"] = named_model(options["model"], self.settings)
+            return super().override(**options)
+
+        def tool(self, func=None, /, *, graceful_errors=None, **options):
+            """pydantic-ai's decorator for a tool that takes the run's context, and whether its errors are graceful."""
+            return self._decorate(super().tool, func, options, graceful_errors=graceful_errors)
+
+        def tool_plain(self, func=None, /, *, graceful_errors=None, **options):
+            """pydantic-ai's decorator for a tool that takes its arguments only, and whether its errors are graceful."""
+            return self._decorate(super().tool_plain, func, options, graceful_errors=graceful_errors)
+
+    def _log_for(self, options: RunOptions[AgentDepsT]) -> SessionLog | None:
+        """The conversation a run belongs to; None for one that brings its own history."""
+        if not self.config.track_context or options.get("message_history") is not None or options.get("conversation"):
+            return None
+        session_id = options.get("conversation_id")
+        return self.session(new_session_id() if session_id == "new" else session_id).log
+
+    def _open_run(
+        self, user_prompt: Prompt, log: SessionLog | None, history: list[ModelMessage] | None, options: dict[str, Any]
+    ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
+        if log is not None:
+            options = {**options, "message_history": history, "conversation_id": log.session_id}
+        if isinstance(options.get("model"), str):
+            options = {**options, "model": named_model(options["model"], self.settings)}
+        own = options.get("capabilities") or ()
+        if self._override_root_capability.get() is not None or (own and brings_tool_search(own)):
+            # The capabilities of `override(spec=…)` take the place of all others, and a run's `ToolSearch` that of
+            # our seat.
+            options = {**options, "capabilities": [OwnSeat(layers=self._layers), *own]}
+        return super().iter(user_prompt, infer_name=False, **options)
+
+    def _decorate(
+        self,
+        decorator: Callable[..., Any],
+        func: Callable[..., Any] | None,
+        options: dict[str, Any],
+        *,
+        graceful_errors: bool | None,
+    ) -> Any:
+        if func is None:
+
+            def decorate(given: Callable[..., Any]) -> Any:
+                return self._decorate(decorator, given, options, graceful_errors=graceful_errors)
+
+            return decorate
+        is_graceful = self.config.graceful_tool_errors if graceful_errors is None else graceful_errors
+        if is_graceful:
+            return decorator(**options)(graceful(func))
+        return decorator(**{**options, "metadata": {**(options.get("metadata") or {}), GRACEFUL_KEY: False}})(func)
+
+    def _infer_name_of_caller(self, infer_name: bool) -> None:  # noqa: FBT001 - the host's own flag
+        """Name the agent by the variable that the caller of our caller has it in, as pydantic-ai does."""
+        if infer_name and self.name is None and (frame := inspect.currentframe()) is not None:
+            self._infer_name(frame.f_back)
+
+
+def _as_text(prompt: str | Sequence[str]) -> str:
+    return prompt if isinstance(prompt, str) else "\n\n".join(prompt)
+
+
+def _as_list[T](instructions: T | Sequence[T] | None) -> list[T]:
+    if instructions is None:
+        return []
+    is_one = isinstance(instructions, str | InstructionPart) or callable(instructions)
+    return [instructions] if is_one else list(instructions)  # pyright: ignore[reportUnknownVariableType, reportReturnType, reportArgumentType]

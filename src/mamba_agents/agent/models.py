@@ -1,0 +1,53 @@
+"""What an agent makes of the model it is given."""
+
+from functools import cache
+
+from pydantic_ai import AgentModelSettings, RunContext
+from pydantic_ai.models import Model
+from pydantic_ai.settings import ModelSettings, merge_model_settings
+
+from mamba_agents.backends import request_settings, resolve_model
+from mamba_agents.config import AgentSettings
+
+
+def settings_for(model: Model | str | None, settings: AgentSettings | None) -> AgentSettings:
+    """The settings an agent is given; else those found, for a model's name, and the defaults, for a ready model."""
+    if settings is not None:
+        return settings
+    return AgentSettings() if isinstance(model, str) else _defaults()
+
+
+def named_model(model: Model | str | None, settings: AgentSettings) -> Model | str:
+    """The model that is meant; a string is one that pydantic-ai infers.
+
+    Raises:
+        ValueError: neither the argument nor the settings name a model.
+        ConfigurationError: the name leads nowhere.
+    """
+    return resolve_model(model, settings.model_backend, settings.local)
+
+
+def with_settings[DepsT](
+    own: AgentModelSettings[DepsT] | None, model: Model | str | None, settings: AgentSettings
+) -> AgentModelSettings[DepsT] | None:
+    """The agent's model settings on top of what the settings say about requests.
+
+    A model that was made from the settings carries them, and a ready one is used as it is: this is for `provider:name`.
+    """
+    if not isinstance(model, str):
+        return own
+    base = request_settings(settings.model_backend)
+    if not base:
+        return own
+    if not callable(own):
+        return merge_model_settings(base, own)
+
+    def merged(ctx: RunContext[DepsT]) -> ModelSettings:
+        return merge_model_settings(base, own(ctx)) or base
+
+    return merged
+
+
+@cache
+def _defaults() -> AgentSettings:
+    return AgentSettings.model_construct()

@@ -1,0 +1,151 @@
+"""One run on its session: its place in the queue, the history it sees, and what it leaves behind."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+import anyio
+from pydantic_ai import AgentRun, RunCancelled
+from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
+
+from mamba_agents.agent.result import is_from_model
+from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
+from mamba_agents.sessions.log import has_open_calls
+from mamba_agents.tokens import TokenUsage, UsageRecord, UsageTracker
+
+type OpenRun = Callable[[list[ModelMessage] | None], AbstractAsyncContextManager[AgentRun[Any, Any]]]
+"""Opens pydantic-ai's run with a history, or with none."""
+
+
+class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
+    """A run that waits for its session, sees the session's history, and is recorded however it ends.
+
+    Without a log it only bills what the run used. A run inside a run of the same session does not wait for it: it
+    sees the history from before the outer run, and is remembered when it ends.
+    """
+
+    __slots__ = ("_answers_calls", "_held", "_log", "_open", "_run", "_run_manager", "_tracker")
+
+    def __init__(
+        self, open_run: OpenRun, log: SessionLog | None, tracker: UsageTracker, *, answers_calls: bool
+    ) -> None:
+        self._open = open_run
+        self._log = log
+        self._tracker = tracker
+        self._answers_calls = answers_calls
+        self._held: _Place | None = None
+
+    async def __aenter__(self) -> AgentRun[Any, Any]:
+        history = None if self._log is None else await self._take_place(self._log)
+        try:
+            self._run_manager = self._open(history)
+            self._run = await self._run_manager.__aenter__()
+        except BaseException:
+            self._leave_place()
+            raise
+        return self._run
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        error = exc
+        try:
+            suppressed = await self._run_manager.__aexit__(exc_type, exc, traceback)
+        except BaseException as raised:
+            error = raised
+            raise
+        else:
+            return suppressed
+        finally:
+            try:
+                await self._record(_outcome(self._run, error))
+            finally:
+                self._leave_place()
+
+    async def _take_place(self, log: SessionLog) -> list[ModelMessage] | None:
+        outer = [place for place in _places.get() if place.is_held]
+        if not any(place.log is log for place in outer):
+            await log.queue.acquire()
+            self._held = _Place(log)
+            # Seen by whatever this run calls; those that ended are dropped by the next run, so nothing need be reset.
+            _places.set((*outer, self._held))
+        try:
+            await log.load()
+        except BaseException:
+            self._leave_place()
+            raise
+        if has_open_calls(log.messages) and not self._answers_calls:
+            # pydantic-ai refuses a prompt after unanswered calls, such as those of a cancelled run.
+            return repair_messages(log.messages)
+        return log.messages or None
+
+    def _leave_place(self) -> None:
+        if self._held is not None:
+            self._held.leave()
+
+    async def _record(self, outcome: RunOutcome) -> None:
+        messages = self._run.new_messages()
+        self._tracker.add(_usage_records(messages, self._run.run_id, self._run.conversation_id))
+        if self._log is None:
+            return
+        run_id = self._run.run_id
+        events: list[SessionEvent] = [MessageAppended(run_id=run_id, message=message) for message in messages]
+        # What was said and spent is kept whatever happens to the caller.
+        with anyio.CancelScope(shield=True):
+            await self._log.append([*events, RunEnded(run_id=run_id, outcome=outcome)])
+
+
+class _Place:
+    """The front of a session's queue, held by one run."""
+
+    __slots__ = ("is_held", "log")
+
+    def __init__(self, log: SessionLog) -> None:
+        self.log = log
+        self.is_held = True
+
+    def leave(self) -> None:
+        if self.is_held:
+            self.is_held = False
+            self.log.queue.release()
+
+
+_places: ContextVar[tuple[_Place, ...]] = ContextVar("mamba_agents_places", default=())
+
+
+def _outcome(run: AgentRun[Any, Any], error: BaseException | None) -> RunOutcome:
+    if run.result is not None:
+        return "completed"
+    if isinstance(error, asyncio.CancelledError | RunCancelled | KeyboardInterrupt):
+        return "cancelled"
+    return "failed" if isinstance(error, Exception) else "abandoned"
+
+
+def _usage_records(messages: Sequence[ModelMessage], run_id: str, session_id: str) -> list[UsageRecord]:
+    return [
+        UsageRecord(
+            timestamp=response.timestamp,
+            usage=_token_usage(response),
+            model=response.model_name,
+            run_id=run_id,
+            session_id=session_id,
+            cost=response.usage.cost,
+        )
+        for response in messages
+        if isinstance(response, ModelResponse) and is_from_model(response)
+    ]
+
+
+def _token_usage(response: ModelResponse) -> TokenUsage:
+    usage = response.usage
+    return TokenUsage(
+        prompt_tokens=usage.input_tokens,
+        completion_tokens=usage.output_tokens,
+        total_tokens=usage.input_tokens + usage.output_tokens,
+        request_count=1,
+        cached_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+    )
