@@ -36,6 +36,8 @@ class Answer:
     model: str | None = None
     """The name the answer carries; the requested one unless given."""
     delay_seconds: float = 0
+    pause_seconds: float = 0
+    """Between two pieces of a stream."""
     status: int = 200
     raw: str | None = None
     """Sent as the body just as it is."""
@@ -43,6 +45,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     chunks: Sequence[dict[str, Any]] | None = None
     """Sent just as they are when the request streams."""
+    cut: bool = False
+    """The connection ends before the answer does."""
 
 
 def failure(status: int, body: object = None, **headers: str) -> Answer:
@@ -136,24 +140,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, answer: Answer, body: dict[str, Any]) -> None:
         chunks = _chunks(answer, body) if answer.chunks is None else answer.chunks
-        lines = [f"data: {json.dumps(piece)}\n\n" for piece in chunks]
-        self._send(200, "".join([*lines, "data: [DONE]\n\n"]), "text/event-stream")
+        pieces = [f"data: {json.dumps(piece)}\n\n" for piece in chunks]
+        ending = [] if answer.cut else ["data: [DONE]\n\n"]
+        self._send(200, [*pieces, *ending], "text/event-stream", answer=answer)
 
     def _send(
         self,
         status: int,
-        body: str,
+        body: str | list[str],
         content_type: str = "application/json",
         headers: dict[str, str] | None = None,
+        answer: Answer = Answer(),
     ) -> None:
-        content = body.encode()
+        pieces = [piece.encode() for piece in ([body] if isinstance(body, str) else body)]
         try:
             self.send_response(status)
             for name, value in {"Content-Type": content_type, **(headers or {})}.items():
                 self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(sum(map(len, pieces)) + answer.cut))
             self.end_headers()
-            self.wfile.write(content)
+            for piece in pieces:
+                self.wfile.write(piece)
+                time.sleep(answer.pause_seconds)
         except ConnectionError:
             pass  # the client gave up first, which some tests are about
 

@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from pydantic import BaseModel, SecretStr
 from pydantic_ai import Agent, NativeOutput
-from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError, ModelTimeoutError
+from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError, ModelTimeoutError, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 from tests.backends.server import Answer, failure, serving
 
@@ -129,6 +130,29 @@ async def test_a_server_slower_than_the_timeout_fails_and_says_so() -> None:
     )
 
 
+async def test_a_runs_own_timeout_is_the_one_that_is_told() -> None:
+    with serving(Answer(delay_seconds=2)) as server:
+        agent = Agent(create_ollama_backend("m", base_url=server.url, max_retries=0))
+        with pytest.raises(ModelTimeoutError, match=r"within 0\.2 seconds"):
+            await agent.run("Hi", model_settings={"timeout": 0.2})
+
+
+async def test_a_stream_that_pauses_longer_than_the_timeout_fails_and_says_so() -> None:
+    with serving(Answer("One two", pause_seconds=1)) as server:
+        model = create_ollama_backend("m", base_url=server.url, timeout=0.2)
+        with pytest.raises(ModelTimeoutError, match=r"gave no answer within 0\.2 seconds"):
+            async with Agent(model).run_stream("Hi") as result:
+                await result.get_output()
+
+
+async def test_a_stream_that_breaks_off_is_not_called_unreachable() -> None:
+    with serving(Answer("One two", cut=True)) as server:
+        model = create_ollama_backend("m", base_url=server.url)
+        with pytest.raises(ModelConnectionError, match=rf"{server.url}/ broke off its answer \(.+\); look at"):
+            async with Agent(model).run_stream("Hi") as result:
+                await result.get_output()
+
+
 async def test_a_server_that_is_not_there_is_named() -> None:
     with serving() as server:
         pass
@@ -149,6 +173,32 @@ async def test_an_error_raised_while_a_stream_is_open_keeps_its_words() -> None:
             raise error
 
     assert error.message == "Another server was slow."
+
+
+@pytest.mark.parametrize(
+    ("name", "asked_for", "constrained"),
+    [
+        ("llama3.2", None, False),
+        ("llama3.2", True, True),
+        ("gemma3:4b", None, True),
+        ("gemma3:4b", False, False),
+    ],
+)
+async def test_tools_are_offered_as_the_option_or_else_the_profile_says(
+    name: str, asked_for: bool | None, constrained: bool
+) -> None:
+    with serving(Answer("{}")) as server:
+        agent = Agent(create_ollama_backend(name, base_url=server.url, constrained_tools=asked_for), retries=0)
+        agent.tool_plain(twice)
+        with suppress(UnexpectedModelBehavior):  # the empty answer is no valid choice
+            await agent.run("What is twice four?")
+
+    assert ("tools" in server.bodies[0]) is not constrained
+    assert ("response_format" in server.bodies[0]) is constrained
+
+
+def twice(x: int) -> int:
+    return 2 * x
 
 
 class City(BaseModel):

@@ -85,10 +85,11 @@ async def test_every_setting_reaches_the_server() -> None:
 @pytest.mark.parametrize("name", ["gpt-4o", "ft:gpt-4o-mini:org::id"])
 async def test_a_bare_name_goes_to_openai_where_only_its_key_is_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
-    model = resolved(name, temperature=0.5, max_tokens=9, timeout=3, max_retries=1)
+    own = {"temperature": 0.5, "max_tokens": 9, "timeout": 3, "max_retries": 1}
+    model = resolved(name, **own, headers={"X-Team": "blue"})
 
     assert (model.model_id, model.base_url) == (f"openai:{name}", "https://api.openai.com/v1/")
-    assert model.settings == {"temperature": 0.5, "max_tokens": 9, "timeout": 3, "max_retries": 1}
+    assert model.settings == {**own, "extra_headers": {"X-Team": "blue"}}
 
 
 async def test_the_key_in_the_settings_wins_over_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from pydantic_ai.usage import RequestUsage
 from mamba_agents.backends.config import ModelBackendSettings, ServerKind
 from mamba_agents.backends.profiles import get_profile
 from mamba_agents.backends.quirks import CallNumbers, clear_errors, refuse_hidden_error, refuse_unstreamed
-from mamba_agents.backends.request_settings import sampling
+from mamba_agents.backends.request_settings import plain_headers, sampling
 from mamba_agents.backends.surrogates import encodable
 from mamba_agents.backends.urls import is_loopback, is_ollama_cloud
 from mamba_agents.errors import ConfigurationError
@@ -94,7 +94,7 @@ class ServerModel(OpenAIChatModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         await self.connect()
-        with clear_errors(self.client):
+        with clear_errors(self.client, model_settings):
             return await super().request(messages, model_settings, model_request_parameters)
 
     @override
@@ -116,7 +116,9 @@ class ServerModel(OpenAIChatModel):
         await self.connect()
         opening = super().request_stream(messages, model_settings, model_request_parameters, run_context)
         async with AsyncExitStack() as stack:
-            with clear_errors(self.client):  # only around the opening: what the caller does inside is its own
+            with clear_errors(
+                self.client, model_settings
+            ):  # only around the opening: what the caller does inside is its own
                 stream = await stack.enter_async_context(opening)
             yield stream
 
@@ -175,7 +177,7 @@ class ServerStream(OpenAIStreamedResponse):
 
     @override
     async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
-        with clear_errors(self.model.client):
+        with clear_errors(self.model.client, self._model_settings):
             async for event in super()._get_event_iterator():
                 yield event
 
@@ -200,7 +202,7 @@ def build_server_model(kind: ServerKind, settings: ModelBackendSettings) -> Serv
         kind,
         base_url=base_url,
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-        headers={name: value.get_secret_value() for name, value in settings.headers.items()},
+        headers=plain_headers(settings),
         timeout=settings.timeout,
         max_retries=settings.max_retries,
     )

@@ -8,13 +8,14 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from pydantic_ai.exceptions import ModelAPIError, ModelConnectionError, ModelTimeoutError
+from pydantic_ai.settings import ModelSettings
 
 from mamba_agents.backends.bodies import error_text, field
 from mamba_agents.backends.urls import without_credentials
 
 
 @contextmanager
-def clear_errors(client: AsyncOpenAI) -> Generator[None]:
+def clear_errors(client: AsyncOpenAI, settings: ModelSettings | None) -> Generator[None]:
     """Let errors say which server failed, and in the server's own words.
 
     The SDK says no more than "Connection error." and "An error occurred during streaming". Class and fields stay.
@@ -22,16 +23,19 @@ def clear_errors(client: AsyncOpenAI) -> Generator[None]:
     try:
         yield
     except ModelAPIError as error:
-        if message := _clearer(error, client):
+        if message := _clearer(error, client, settings or {}):
             error.message = message
             error.args = (message,)
         raise
 
 
-def _clearer(error: ModelAPIError, client: AsyncOpenAI) -> str | None:
+def _clearer(error: ModelAPIError, client: AsyncOpenAI, settings: ModelSettings) -> str | None:
     url = without_credentials(str(client.base_url))
     if isinstance(error, ModelTimeoutError):
-        return f"{url} gave no answer within {client.timeout} seconds; raise the timeout or look at the server's load."
+        seconds = settings.get("timeout", client.timeout)
+        return f"{url} gave no answer within {seconds} seconds; raise the timeout or look at the server's load."
+    if isinstance(error, ModelConnectionError) and error.phase == "read":
+        return f"{url} broke off its answer ({_root(error)}); look at what the server logged."
     if isinstance(error, ModelConnectionError):
         return f"{url} cannot be reached ({_root(error)}); start the server or correct the address."
     if error.in_stream and isinstance(error.body, str):

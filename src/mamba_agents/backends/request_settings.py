@@ -27,3 +27,8 @@ def request_settings(backend: ModelBackendSettings) -> ModelSettings:
     if "max_retries" in backend.model_fields_set:
         settings["max_retries"] = backend.max_retries
     return settings
+
+
+def plain_headers(backend: ModelBackendSettings) -> dict[str, str]:
+    """Give the headers unmasked, to be sent."""
+    return {name: value.get_secret_value() for name, value in backend.headers.items()}

@@ -5,9 +5,9 @@ import os
 from pydantic_ai.models import Model, parse_model_id
 
 from mamba_agents.backends.config import LocalSettings, ModelBackendSettings
-from mamba_agents.backends.factory import server_model
+from mamba_agents.backends.factory import server_model, with_tools
 from mamba_agents.backends.providers import is_provider, nearest_provider
-from mamba_agents.backends.request_settings import request_settings
+from mamba_agents.backends.request_settings import plain_headers, request_settings
 from mamba_agents.errors import ConfigurationError
 
 _NO_MODEL = (
@@ -72,7 +72,10 @@ def _on_openai(name: str, backend: ModelBackendSettings) -> Model:
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
 
     key = backend.api_key.get_secret_value() if backend.api_key else None
-    return OpenAIResponsesModel(name, provider=OpenAIProvider(api_key=key), settings=request_settings(backend))
+    settings = request_settings(backend)
+    if backend.headers:
+        settings["extra_headers"] = plain_headers(backend)
+    return with_tools(OpenAIResponsesModel(name, provider=OpenAIProvider(api_key=key), settings=settings), backend)
 
 
 def _unknown_provider(name: str, provider: str) -> str:
