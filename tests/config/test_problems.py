@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, Field, model_validator
 
 from mamba_agents.config import AgentSettings
 from mamba_agents.errors import ConfigurationError
@@ -230,3 +231,27 @@ def test_a_byte_order_mark_does_no_harm(write: Write) -> None:
 def test_a_home_that_cannot_be_told_holds_no_settings(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "")
     assert AgentSettings() == AgentSettings(_config_file=None)
+
+
+class Window(BaseModel):
+    trigger: int = 100
+    target: int = 80
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Window":
+        if self.target > self.trigger:
+            raise ValueError(f"target {self.target} is above trigger {self.trigger}; lower target or raise trigger.")
+        return self
+
+
+class Own(AgentSettings):
+    window: Window = Field(default_factory=Window)
+
+
+def test_a_contradiction_between_sources_is_told_at_load(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("config.toml", "[window]\ntrigger = 50\n")
+    with pytest.raises(ConfigurationError) as caught:
+        Own()
+    assert str(caught.value) == "config.toml:1: window: target 80 is above trigger 50; lower target or raise trigger."
+    monkeypatch.setenv("MAMBA_WINDOW__TARGET", "40")
+    assert Own().window == Window(trigger=50, target=40)

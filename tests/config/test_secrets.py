@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import Field, JsonValue, SecretStr
 
 from mamba_agents.config import AgentSettings
 from mamba_agents.errors import ConfigurationError
@@ -95,3 +96,19 @@ def test_no_error_shows_a_secret(name: str, text: str, write: Write) -> None:
     assert name in printed
     assert KEY not in printed
     assert KEY not in repr(caught.value.details)
+
+
+class Own(AgentSettings):
+    accounts: list[dict[str, SecretStr]] = Field(default_factory=list[dict[str, SecretStr]])
+    """Secrets deep inside."""
+
+    notes: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    """Of a type that names itself."""
+
+
+def test_secrets_deep_inside_are_masked(write: Write) -> None:
+    write("config.toml", f'[[accounts]]\nada = "{KEY}"\n[notes]\na = [1, {{ b = 2 }}]\n')
+    settings = Own()
+    assert settings.explain("accounts").value == "**********"
+    assert settings.explain("notes.a").value == [1, {"b": 2}]
+    assert KEY not in repr(settings)

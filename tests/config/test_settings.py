@@ -219,3 +219,10 @@ def test_a_subclass_adds_its_own_section(write: Write) -> None:
     write("config.toml", "greeting = 'moin'\n")
     assert Own().greeting == "moin"
     assert Own().explain("greeting").description == "What is said first."
+
+
+def test_validated_and_constructed_settings_can_be_explained(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMBA_LOCAL__THREADS", "2")
+    validated = AgentSettings.model_validate(AgentSettings(model_backend={"api_key": "k"}).model_dump())
+    assert validated.explain("local.threads").source == "constructor"
+    assert AgentSettings.model_construct().explain("local.threads").source == "default"

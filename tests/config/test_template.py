@@ -5,11 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from mamba_agents.config import AgentSettings, settings_template
 from mamba_agents.config.template import FileFormat
 
 type Write = Callable[[str, str], Path]
+
+
+class Window(BaseModel):
+    """A section of an application's own."""
+
+    width: int = 80
+    """In characters."""
+
+
+class Own(AgentSettings):
+    window: Window | None = None
+    """Absent unless it is set."""
+
 
 FORMATS: list[FileFormat] = ["toml", "yaml"]
 
@@ -41,3 +55,11 @@ def test_it_describes_every_setting(file_format: FileFormat) -> None:
     for each in AgentSettings().explain_all():
         name = each.key.rpartition(".")[2]
         assert re.search(rf"^ *# .+\n *#{name} ?[:=]", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_section_that_is_absent_by_default_stays_absent(file_format: FileFormat, write: Write) -> None:
+    text = settings_template(Own, file_format)
+    assert Own.from_file(write(f"mine.{file_format}", text)).window is None
+    active = text.replace("#[window]", "[window]").replace("#window:", "window:").replace("#width", "width")
+    assert Own.from_file(write(f"mine.{file_format}", active)).window == Window()

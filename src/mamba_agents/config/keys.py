@@ -104,16 +104,18 @@ def is_text(annotation: object) -> bool:
     return str in _alternatives(annotation)
 
 
-@cache
-def is_secret(annotation: object) -> bool:
+def is_secret(annotation: object, within: tuple[object, ...] = ()) -> bool:
     """Whether a value of this type is, or holds, what nobody may see."""
-    return annotation is SecretStr or annotation is SecretBytes or any(map(is_secret, _arguments(annotation)))
+    if annotation is SecretStr or annotation is SecretBytes:
+        return True
+    # A type alias may name itself.
+    return annotation not in within and any(is_secret(each, (*within, annotation)) for each in _arguments(annotation))
 
 
 def _arguments(annotation: object) -> tuple[object, ...]:
     if isinstance(annotation, TypeAliasType):
         return (annotation.__value__,)
-    return get_args(annotation)
+    return get_args(annotation)[: 1 if get_origin(annotation) is Annotated else None]
 
 
 def _alternatives(annotation: object) -> Iterator[object]:

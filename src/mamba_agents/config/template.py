@@ -32,7 +32,9 @@ def _lines(model: type[BaseModel], above: tuple[str, ...], file_format: FileForm
         comment = f"{margin}# "
         yield from wrap(key.field.description or "", _WIDTH, initial_indent=comment, subsequent_indent=comment)
         if key.section:
-            yield f"{margin}{key.path[-1]}:" if file_format == "yaml" else f"[{key.dotted}]"
+            # A section that is absent by default would come to be by its mere name.
+            margin += "#" if key.default is None else ""
+            yield f"{margin}{key.path[-1]}:" if file_format == "yaml" else f"{margin}[{key.dotted}]"
             yield ""
             yield from _lines(key.section, key.path, file_format)
         else:
