@@ -150,6 +150,7 @@ class ServerModel(OpenAIChatModel):
         await refuse_unstreamed(response, self.model_name)
         stream = await super()._process_streamed_response(response, model_request_parameters, model_settings)
         cast("ServerStream", stream).model = self
+        self.priced(stream.usage)  # so that it costs the same when it is cut before any usage came
         return stream
 
     @property
@@ -183,13 +184,14 @@ class ServerStream(OpenAIStreamedResponse):
 
     @override
     def _map_tool_call_delta(self, choice: Choice) -> Iterable[ModelResponseStreamEvent]:
-        for call in choice.delta.tool_calls or []:
+        for call in choice.delta.tool_calls or ():
             self._call_numbers.renumber(call)
         return super()._map_tool_call_delta(choice)
 
     @override
     def _map_usage(self, response: ChatCompletionChunk) -> RequestUsage:
-        return self.model.priced(super()._map_usage(response))
+        usage = super()._map_usage(response)
+        return self.model.priced(usage) if response.usage else usage
 
 
 def build_server_model(kind: ServerKind, settings: ModelBackendSettings) -> ServerModel:
