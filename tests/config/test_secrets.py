@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import Field, JsonValue, SecretStr
+from pydantic import BaseModel, Field, JsonValue, SecretStr
 
 from mamba_agents.config import AgentSettings
 from mamba_agents.errors import ConfigurationError
@@ -98,7 +98,15 @@ def test_no_error_shows_a_secret(name: str, text: str, write: Write) -> None:
     assert KEY not in repr(caught.value.details)
 
 
+class Account(BaseModel):
+    name: str
+    password: SecretStr
+
+
 class Own(AgentSettings):
+    people: list[Account] = Field(default_factory=list[Account])
+    """Models with secrets."""
+
     accounts: list[dict[str, SecretStr]] = Field(default_factory=list[dict[str, SecretStr]])
     """Secrets deep inside."""
 
@@ -107,8 +115,13 @@ class Own(AgentSettings):
 
 
 def test_secrets_deep_inside_are_masked(write: Write) -> None:
+    people = f'[{{"name": "ada", "password": "{KEY}"}}]'
     write("config.toml", f'[[accounts]]\nada = "{KEY}"\n[notes]\na = [1, {{ b = 2 }}]\n')
+    write(".env", f"MAMBA_PEOPLE={people}\n")
+    write("~/mamba.env", f"MAMBA_PEOPLE={people}\n")
     settings = Own()
-    assert settings.explain("accounts").value == "**********"
+    assert settings.explain("accounts").value == [{"ada": "**********"}]
+    explained = settings.explain("people")
+    assert explained.value == explained.shadowed[0].value == [{"name": "ada", "password": "**********"}]
     assert settings.explain("notes.a").value == [1, {"b": 2}]
     assert KEY not in repr(settings)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from mamba_agents.config.keys import KeyPath, default_of, dotted, field_at
 from mamba_agents.config.layers import DEFAULT, Cascade, leaves, lookup
-from mamba_agents.config.masking import masked_at
+from mamba_agents.config.masking import masked
 from mamba_agents.config.nearest import hint
 from mamba_agents.errors import ConfigurationError
 
@@ -74,10 +74,10 @@ def _explanation(settings: BaseModel, cascade: Cascade, path: KeyPath) -> Explan
     if field and not field.is_required():
         heard.append((DEFAULT, default_of(field)))
     origin = heard[0][0]
-    shown = [(str(source), masked_at(type(settings), path, value)) for source, value in heard]
+    shown = [(str(source), masked(type(settings), path, value)) for source, value in heard]
     return Explanation(
         key=dotted(path),
-        value=masked_at(type(settings), path, lookup(settings, path)),
+        value=masked(type(settings), path, lookup(settings, path)),
         source=str(origin),
         file=origin.file,
         line=origin.line,

@@ -62,10 +62,16 @@ def annotation_at(model: type[BaseModel], path: KeyPath) -> object | None:
     """The type declared at a path, through sections, mappings and lists; None where nothing is declared."""
     annotation: object = model
     for name in path:
-        section = section_model(annotation)
-        field = section.model_fields.get(str(name)) if section else None
-        annotation = field.annotation if field else None if section else entry_type(annotation)
+        annotation = _below(annotation, name)
     return annotation
+
+
+def _below(annotation: object, name: str | int) -> object | None:
+    section = section_model(annotation)
+    if section is None:
+        return entry_type(annotation)
+    field = section.model_fields.get(str(name))
+    return field.annotation if field else None
 
 
 def field_at(model: type[BaseModel], path: KeyPath) -> FieldInfo | None:
@@ -102,6 +108,17 @@ def is_json(annotation: object) -> bool:
 def is_text(annotation: object) -> bool:
     """Whether plain text is a value too."""
     return str in _alternatives(annotation)
+
+
+def is_secret_at(model: type[BaseModel], path: KeyPath) -> bool:
+    """Whether nobody may see what is at a path: a secret, what is inside one, or a key that no section declares."""
+    annotation: object = model
+    for name in path:
+        below = _below(annotation, name)
+        if below is None:
+            return section_model(annotation) is not None or is_secret(annotation)
+        annotation = below
+    return is_secret(annotation)
 
 
 def is_secret(annotation: object, within: tuple[object, ...] = ()) -> bool:

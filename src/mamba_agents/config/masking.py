@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, cast
 
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel
 
-from mamba_agents.config.keys import KeyPath, annotation_at, is_secret
+from mamba_agents.config.keys import KeyPath, is_secret_at
 
 MASK: Final = "**********"
 
@@ -18,26 +18,19 @@ _IN_URL: Final = re.compile(
 )
 
 
-def masked_at(model: type[BaseModel], path: KeyPath, value: object) -> object:
-    """The value of a setting with what its declared type keeps secret masked, also when it is still raw text."""
-    annotation = annotation_at(model, path)
-    if value in (None, "") or annotation is None or not is_secret(annotation):
-        return masked(value)
-    return dict.fromkeys(cast("Mapping[str, object]", value), MASK) if isinstance(value, Mapping) else MASK
+def masked(model: type[BaseModel], path: KeyPath, value: object) -> object:
+    """The value at a path of settings with secrets masked, in raw text too, and with them credentials in URLs."""
+    if isinstance(value, BaseModel):
+        value = {name: getattr(value, name) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, object]", value).items()
+        return {name: masked(model, (*path, name), inner) for name, inner in items}
+    if isinstance(value, list | tuple):
+        return [masked(model, (*path, place), inner) for place, inner in enumerate(cast("list[object]", value))]
+    if is_secret_at(model, path):
+        return MASK if value else value
+    return _IN_URL.sub(_mask_in_url, value) if isinstance(value, str) else value
 
 
-def masked(value: object) -> object:
-    """The value with secrets masked wherever they are inside, and credentials in addresses too."""
-    match value:
-        case str():
-            return _IN_URL.sub(lambda found: (found["name"] or "") + MASK, value)
-        case SecretStr() | SecretBytes():
-            return MASK if value.get_secret_value() else ""
-        case BaseModel():
-            return {name: masked(getattr(value, name)) for name in type(value).model_fields}
-        case dict():
-            return {key: masked(inner) for key, inner in cast("dict[str, object]", value).items()}
-        case list() | tuple():
-            return [masked(inner) for inner in cast("list[object]", value)]
-        case _:
-            return value
+def _mask_in_url(found: re.Match[str]) -> str:
+    return (found["name"] or "") + MASK

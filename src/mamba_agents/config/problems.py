@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from mamba_agents.config.keys import KeyPath, annotation_at, dotted, is_secret
+from mamba_agents.config.keys import KeyPath, dotted, is_secret_at
 from mamba_agents.config.layers import MISSING, Cascade, Layer, Origin, lookup
 from mamba_agents.config.nearest import hint, nearest
 from mamba_agents.errors import ConfigurationError
@@ -89,7 +89,7 @@ def _sentence(path: KeyPath, findings: list[ErrorDetails], value: object, model:
         case "value_error":
             return f"{key}: {findings[0]['msg'].removeprefix('Value error, ')}"
         case _:
-            secret = is_secret(annotation_at(model, path))
+            secret = is_secret_at(model, path)
             expected = " or ".join(dict.fromkeys(_expected(finding) for finding in findings))
             return f"{key}: found {_found(value, secret=secret)}, expected {expected}."
 

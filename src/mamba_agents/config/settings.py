@@ -93,7 +93,7 @@ class AgentSettings(BaseSettings):
 
     def model_dump_safe(self) -> dict[str, object]:
         """The settings as plain data fit for JSON and for anybody's eyes: secrets are masked."""
-        return cast("dict[str, object]", masked(self.model_dump(mode="json")))
+        return cast("dict[str, object]", masked(type(self), (), self.model_dump(mode="json")))
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
