@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from pydantic_ai import Agent, providers
@@ -10,6 +11,7 @@ from pydantic_ai.models.test import TestModel
 from tests.backends.server import Answer, serving
 
 from mamba_agents.backends import (
+    ConstrainedToolsModel,
     LocalSettings,
     ModelBackendSettings,
     request_settings,
@@ -92,6 +94,11 @@ async def test_a_bare_name_goes_to_openai_where_only_its_key_is_set(name: str, m
     assert model.settings == {**own, "extra_headers": {"X-Team": "blue"}}
 
 
+async def test_openais_models_take_the_option_for_tools_too() -> None:
+    assert isinstance(resolve("gpt-4o", api_key="k", constrained_tools=True), ConstrainedToolsModel)
+    assert not isinstance(resolve("gpt-4o", api_key="k"), ConstrainedToolsModel)
+
+
 async def test_the_key_in_the_settings_wins_over_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-environment")
     model = resolved("gpt-4o", api_key="sk-settings")
@@ -149,6 +156,34 @@ async def test_an_empty_name_is_refused(name: str) -> None:
 async def test_a_local_model_needs_a_file_after_the_colon() -> None:
     with pytest.raises(ConfigurationError, match="'local:' names no file"):
         resolve("local:")
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> Path:
+    path = tmp_path / "Tiny-1B.Q4_0.gguf"
+    path.write_bytes(b"GGUF")  # enough to be chosen: a file is loaded by the first request
+    return path
+
+
+async def test_local_with_a_path_is_the_model_in_that_file(gguf: Path) -> None:
+    model = resolved(f"local:{gguf}", base_url=ELSEWHERE, temperature=0.7, max_tokens=9)
+
+    assert (model.model_name, model.settings) == ("Tiny-1B", {"temperature": 0.7, "max_tokens": 9})
+
+
+@pytest.mark.parametrize("named", [("local", {}), (None, {"model": "local"})], ids=["argument", "setting"])
+async def test_local_is_the_model_in_the_settings_file(named: tuple[str | None, dict[str, str]], gguf: Path) -> None:
+    name, backend = named
+    local = LocalSettings(model_path=gguf, context_window=512)
+    model = resolve_model(name, ModelBackendSettings.model_validate(backend), local)
+
+    assert isinstance(model, Model)
+    assert (model.model_name, model.context_window) == ("Tiny-1B", 512)
+
+
+async def test_local_takes_the_option_for_tools(gguf: Path) -> None:
+    assert isinstance(resolve(f"local:{gguf}", constrained_tools=True), ConstrainedToolsModel)
+    assert not isinstance(resolve(f"local:{gguf}"), ConstrainedToolsModel)
 
 
 async def test_the_providers_are_the_hosts_providers() -> None:

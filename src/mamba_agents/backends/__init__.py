@@ -1,6 +1,7 @@
 """Where models come from: servers that speak OpenAI's protocol, hosted providers, and one inside this process."""
 
 from mamba_agents.backends.config import LocalSettings, ModelBackendSettings
+from mamba_agents.backends.constrained import ConstrainedToolsModel
 from mamba_agents.backends.factory import (
     RequestOptions,
     create_lmstudio_backend,
@@ -9,17 +10,20 @@ from mamba_agents.backends.factory import (
     create_vllm_backend,
 )
 from mamba_agents.backends.health import HealthStatus, health_check, health_check_sync
+from mamba_agents.backends.local import create_local_backend
 from mamba_agents.backends.profiles import ModelProfile, get_profile, list_profiles, register_profile
 from mamba_agents.backends.request_settings import request_settings
 from mamba_agents.backends.resolve import resolve_model
 
 __all__ = [
+    "ConstrainedToolsModel",
     "HealthStatus",
     "LocalSettings",
     "ModelBackendSettings",
     "ModelProfile",
     "RequestOptions",
     "create_lmstudio_backend",
+    "create_local_backend",
     "create_ollama_backend",
     "create_openai_compatible_backend",
     "create_vllm_backend",

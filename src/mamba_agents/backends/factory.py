@@ -26,7 +26,7 @@ def create_ollama_backend(
     model: str, *, base_url: str = "http://localhost:11434/v1", **options: Unpack[RequestOptions]
 ) -> Model:
     """Give a model that Ollama serves, by the name `ollama list` shows; it costs 0 unless Ollama's cloud runs it."""
-    return server_model("ollama", _settings(model, base_url, None, options))
+    return server_model("ollama", model, base_url, _settings(model, base_url, None, options))
 
 
 def create_vllm_backend(
@@ -37,14 +37,14 @@ def create_vllm_backend(
     **options: Unpack[RequestOptions],
 ) -> Model:
     """Give a model that vLLM serves, by the name it was started with; it costs 0."""
-    return server_model("vllm", _settings(model, base_url, api_key, options))
+    return server_model("vllm", model, base_url, _settings(model, base_url, api_key, options))
 
 
 def create_lmstudio_backend(
     model: str = "local-model", *, base_url: str = "http://localhost:1234/v1", **options: Unpack[RequestOptions]
 ) -> Model:
     """Give a model that LM Studio serves; it costs 0. With one model loaded, LM Studio takes any name for it."""
-    return server_model("lmstudio", _settings(model, base_url, None, options))
+    return server_model("lmstudio", model, base_url, _settings(model, base_url, None, options))
 
 
 def create_openai_compatible_backend(
@@ -58,15 +58,15 @@ def create_openai_compatible_backend(
 
     It costs 0 on this machine. Elsewhere the price table is asked by address, and an address it lacks costs None.
     """
-    return server_model("compatible", _settings(model, base_url, api_key, options))
+    return server_model("compatible", model, base_url, _settings(model, base_url, api_key, options))
 
 
-def server_model(kind: ServerKind, settings: ModelBackendSettings) -> Model:
-    """Give the model that settings with a `base_url` and a `model` describe."""
+def server_model(kind: ServerKind, model: str, base_url: str, settings: ModelBackendSettings) -> Model:
+    """Give this model of this server, asked as the settings say."""
     # Loads the OpenAI SDK, which importing this package must not.
     from mamba_agents.backends.openai_compatible import build_server_model  # noqa: PLC0415
 
-    return with_tools(build_server_model(kind, settings), settings)
+    return with_tools(build_server_model(kind, model, base_url, settings), settings)
 
 
 def with_tools(model: Model, settings: ModelBackendSettings) -> Model:

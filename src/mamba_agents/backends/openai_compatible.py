@@ -29,7 +29,6 @@ from mamba_agents.backends.quirks import CallNumbers, clear_errors, refuse_hidde
 from mamba_agents.backends.request_settings import plain_headers, sampling
 from mamba_agents.backends.surrogates import encodable
 from mamba_agents.backends.urls import is_loopback, is_ollama_cloud
-from mamba_agents.errors import ConfigurationError
 
 # Ollama 0.32 takes `max_completion_tokens` and ignores it (github.com/ollama/ollama/issues/7125, read November 2026);
 # every server knows `max_tokens`.
@@ -194,11 +193,8 @@ class ServerStream(OpenAIStreamedResponse):
         return self.model.priced(usage) if response.usage else usage
 
 
-def build_server_model(kind: ServerKind, settings: ModelBackendSettings) -> ServerModel:
-    """Give the model that settings with a `base_url` and a `model` describe."""
-    model, base_url = settings.model, settings.base_url
-    if model is None or base_url is None:
-        raise ConfigurationError("A model server needs a model's name and an address; set both model and base_url.")
+def build_server_model(kind: ServerKind, model: str, base_url: str, settings: ModelBackendSettings) -> ServerModel:
+    """Give this model of this server, asked as the settings say."""
     known = get_profile(model)
     provider = ServerProvider(
         kind,

@@ -35,7 +35,7 @@ def resolve_model(model: Model | str | None, backend: ModelBackendSettings, loca
     if name == "test" or (provider is not None and is_provider(provider)):
         return name
     if backend.base_url is not None:
-        return server_model("compatible", backend.model_copy(update={"model": name}))
+        return server_model("compatible", name, backend.base_url, backend)
     if provider is not None and provider != "ft":  # OpenAI's fine-tuned models are called ft:…
         raise ConfigurationError(_unknown_provider(name, provider))
     return _on_openai(name, backend)
