@@ -1,5 +1,7 @@
 """What a health check finds out, asked of real servers."""
 
+from pathlib import Path
+
 import pytest
 from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
@@ -7,6 +9,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from tests.backends.server import Answer, failure, serving
 
 from mamba_agents.backends import (
+    create_local_backend,
     create_ollama_backend,
     create_vllm_backend,
     health_check,
@@ -120,3 +123,15 @@ def test_an_address_with_a_password_is_shown_without_it() -> None:
     model = create_vllm_backend("m", base_url="http://me:hunter2@127.0.0.1:1/v1")
 
     assert "hunter2" not in str(health_check_sync(model))
+
+
+async def test_an_embedded_model_that_cannot_start_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "gone.gguf"
+    path.write_bytes(b"GGUF")
+    model = create_local_backend(path)
+    path.unlink()
+    status = await health_check(model)
+
+    assert (status.reachable, status.model_served) == (False, None)
+    assert status.error is not None
+    assert f"The model {path} cannot be loaded: No such file" in status.error
