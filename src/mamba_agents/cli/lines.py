@@ -1,0 +1,50 @@
+"""Where the lines of a conversation come from: a person at a terminal, or a pipe."""
+
+import sys
+from typing import Protocol
+
+import anyio.to_thread
+from platformdirs import user_state_path
+from prompt_toolkit import PromptSession
+from prompt_toolkit.history import FileHistory
+
+
+class LineReader(Protocol):
+    """Gives one line after another, and None at the end."""
+
+    async def read(self) -> str | None:
+        """Wait for the next line."""
+        ...
+
+
+def line_reader() -> LineReader:
+    """Give the reader that fits where the conversation takes place."""
+    return TerminalLines() if sys.stdin.isatty() and sys.stdout.isatty() else PipedLines()
+
+
+class TerminalLines:
+    """Lines that a person types, with a history that outlives the conversation."""
+
+    def __init__(self) -> None:
+        folder = user_state_path("mamba-agents")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._session = PromptSession[str](history=FileHistory(folder / "chat-history"))
+
+    async def read(self) -> str | None:
+        """Wait for the person; Ctrl-C begins the line anew, Ctrl-D ends it all."""
+        while True:
+            try:
+                return await self._session.prompt_async("> ")
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return None
+
+
+class PipedLines:
+    """Lines of standard input, read as they come."""
+
+    async def read(self) -> str | None:
+        """Wait for the next line."""
+        line = await anyio.to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True)
+        return line.decode("utf-8", "surrogateescape").rstrip("\r\n") if line else None
