@@ -24,11 +24,13 @@ from pydantic_ai.tools import AgentDepsT, ToolFuncEither
 
 from mamba_agents._internal.background_loop import run_sync
 from mamba_agents.agent.assembly import assemble
+from mamba_agents.agent.callables import as_function
 from mamba_agents.agent.config import AgentConfig
 from mamba_agents.agent.graceful import GRACEFUL_KEY, graceful
 from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
 from mamba_agents.agent.models import named_model, settings_for, with_settings
 from mamba_agents.agent.options import HostOptions, RunOptions
+from mamba_agents.agent.run_stream import RememberedStream
 from mamba_agents.agent.seat import OwnSeat, brings_tool_search, seat
 from mamba_agents.agent.session import AgentSession, Prompt
 from mamba_agents.agent.signatures import TypedAgent
@@ -87,13 +89,14 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         self._own = AgentSession(self, (session or Session()).log)
         self._sessions = {self._own.id: self._own}
         self._layers = assemble(self.config, self.settings)
-        if model is not None or settings is not None or not host.get("defer_model_check"):
+        name = self.settings.model_backend.model if model is None else model
+        self.model_name = name if isinstance(name, str) else None
+        """The name the model was asked for by; None for a model instance."""
+        if name is not None or not host.get("defer_model_check"):
             model = named_model(model, self.settings)
-        self.model_name = model if isinstance(model, str) else None
-        """The `provider:name` the agent was made with; None for a model instance."""
         super().__init__(
             model,
-            tools=tools or (),
+            tools=[as_function(tool) for tool in tools or ()],
             toolsets=toolsets,
             system_prompt=() if self.config.track_context or not prompt else prompt,
             instructions=[self._system_prompt, *_as_list(instructions)],
@@ -219,6 +222,11 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             self._infer_name_of_caller(infer_name)
             return run_sync(lambda: self.run(user_prompt, infer_name=False, **options))
 
+        def run_stream(self, user_prompt=None, *, infer_name=True, **options):
+            """pydantic-ai's streamed result of a run."""
+            self._infer_name_of_caller(infer_name)
+            return RememberedStream(super().run_stream(user_prompt, infer_name=False, **options))
+
         def override(self, **options):
             """pydantic-ai's `override`; a bare model name is looked up in the settings."""
             if isinstance(options.get("model"), str):
@@ -268,6 +276,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
                 return self._decorate(decorator, given, options, graceful_errors=graceful_errors)
 
             return decorate
+        func = cast("Callable[..., Any]", as_function(func))
         is_graceful = self.config.graceful_tool_errors if graceful_errors is None else graceful_errors
         if is_graceful:
             return decorator(**options)(graceful(func))

@@ -29,7 +29,8 @@ class MaxIterations(AbstractCapability[Any]):
         """Let the request pass, or answer in its place."""
         if ctx.run_step <= self.limit:
             return request_context
-        if not request_context.model_request_parameters.allow_text_output:
+        parameters = request_context.model_request_parameters
+        if not parameters.allow_text_output or parameters.output_object is not None:
             raise UsageLimitExceeded(
                 f"the run made {self.limit} model requests without an output of the type asked for; "
                 "raise `max_iterations` in AgentConfig, or simplify the task"

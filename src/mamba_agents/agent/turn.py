@@ -12,6 +12,7 @@ from pydantic_ai import AgentRun, RunCancelled
 from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
 
 from mamba_agents.agent.result import is_from_model
+from mamba_agents.agent.run_stream import take_opening_stream
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
 from mamba_agents.sessions.log import has_open_calls
 from mamba_agents.tokens import TokenUsage, UsageRecord, UsageTracker
@@ -27,7 +28,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
     sees the history from before the outer run, and is remembered when it ends.
     """
 
-    __slots__ = ("_answers_calls", "_held", "_log", "_open", "_run", "_run_manager", "_tracker")
+    __slots__ = ("_answers_calls", "_held", "_log", "_open", "_run", "_run_manager", "_stream", "_tracker")
 
     def __init__(
         self, open_run: OpenRun, log: SessionLog | None, tracker: UsageTracker, *, answers_calls: bool
@@ -36,6 +37,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         self._log = log
         self._tracker = tracker
         self._answers_calls = answers_calls
+        self._stream = take_opening_stream()
         self._held: _Place | None = None
 
     async def __aenter__(self) -> AgentRun[Any, Any]:
@@ -91,6 +93,8 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         self._tracker.add(_usage_records(messages, self._run.run_id, self._run.conversation_id))
         if self._log is None:
             return
+        if self._stream is not None:
+            messages = [*messages, *(answer for answer in self._stream.answers() if answer not in messages)]
         run_id = self._run.run_id
         events: list[SessionEvent] = [MessageAppended(run_id=run_id, message=message) for message in messages]
         # What was said and spent is kept whatever happens to the caller.
