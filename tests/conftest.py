@@ -3,6 +3,9 @@
 import os
 
 import pytest
+from pydantic_ai.models import Model
+
+from mamba_agents.backends import create_local_backend
 
 # Set before anything imports a model library: no test reaches a network beyond loopback.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,3 +31,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def embedded_model() -> Model:
+    """The model of the installed weights, without constrained tools; its server starts with the first request."""
+    return create_local_backend(constrained_tools=False)
