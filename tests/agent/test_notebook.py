@@ -1,5 +1,7 @@
 """The agent inside Jupyter, where a loop is always running: a real notebook in a real kernel."""
 
+import asyncio
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -39,7 +41,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list[nbformat.NotebookNod
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in code])
     folder = tmp_path_factory.mktemp("notebook")
     client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
-    client.execute()
+    asyncio.run(client.async_execute())
     return notebook.cells
 
 
