@@ -2,14 +2,18 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self, Unpack, cast
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 from pydantic_ai import (
     AgentCapability,
     AgentModelSettings,
     AgentRun,
+    AgentSpec,
     AgentToolset,
     InstructionPart,
     ModelMessage,
@@ -34,6 +38,7 @@ from mamba_agents.agent.run_stream import RememberedStream
 from mamba_agents.agent.seat import OwnSeat, brings_tool_search, seat
 from mamba_agents.agent.session import AgentSession, Prompt
 from mamba_agents.agent.signatures import TypedAgent
+from mamba_agents.agent.specs import from_spec, spec_model
 from mamba_agents.agent.stream import TextStream
 from mamba_agents.agent.sync_stream import BackgroundStreamedResult
 from mamba_agents.agent.turn import Turn
@@ -85,7 +90,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         prompt = _as_text(system_prompt) or self.config.system_prompt
         # Without memory, the prompt is sent as pydantic-ai sends it. With memory it is an instruction: those are
         # with every request, whatever becomes of the first message.
-        self._system_prompt = InstructionPart(prompt if self.config.track_context else "")
+        is_remembered = self.config.track_context
+        self._system_prompt = InstructionPart(prompt if is_remembered else "")
         self._own = AgentSession(self, (session or Session()).log)
         self._sessions = {self._own.id: self._own}
         self._layers = assemble(self.config, self.settings)
@@ -98,7 +104,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             model,
             tools=[as_function(tool) for tool in tools or ()],
             toolsets=toolsets,
-            system_prompt=() if self.config.track_context or not prompt else prompt,
+            system_prompt=() if is_remembered or not prompt else system_prompt or prompt,
             instructions=[self._system_prompt, *_as_list(instructions)],
             deps_type=deps_type,
             output_type=output_type,
@@ -111,6 +117,26 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
     def from_settings(cls, settings: AgentSettings, **options: Any) -> Self:
         """An agent on the model that the settings name."""
         return cls(None, settings=settings, **options)
+
+    @classmethod
+    def from_spec(  # pyright: ignore[reportIncompatibleMethodOverride] - pydantic-ai's parameters are in `options`
+        cls,
+        spec: dict[str, Any] | AgentSpec,
+        *,
+        config: AgentConfig | None = None,
+        settings: AgentSettings | None = None,
+        session: Session | None = None,
+        **options: Any,
+    ) -> Self:
+        """The agent that a spec describes; what a spec has no word for is given as arguments."""
+        return from_spec(partial(cls, config=config, settings=settings, session=session), spec, **options)
+
+    @classmethod
+    def from_file(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, path: Path | str, *, fmt: Literal["yaml", "json"] | None = None, **options: Any
+    ) -> Self:
+        """The agent that a YAML or JSON file describes; `options` are those of `from_spec`."""
+        return cls.from_spec(AgentSpec.from_file(path, fmt=fmt), **options)
 
     def session(self, session_id: str | None = None) -> AgentSession[AgentDepsT, OutputDataT]:
         """The conversation with this id, begun if there is none yet; the agent's own when no id is given.
@@ -227,11 +253,12 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             self._infer_name_of_caller(infer_name)
             return RememberedStream(super().run_stream(user_prompt, infer_name=False, **options))
 
+        @contextmanager
         def override(self, **options):
             """pydantic-ai's `override`; a bare model name is looked up in the settings."""
-            if isinstance(options.get("model"), str):
-                options["model"] = named_model(options["model"], self.settings)
-            return super().override(**options)
+            with super().override(**self._with_model(options)):
+                self._keep_system_prompt()
+                yield
 
         def tool(self, func=None, /, *, graceful_errors=None, **options):
             """pydantic-ai's decorator for a tool that takes the run's context, and whether its errors are graceful."""
@@ -253,14 +280,27 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
         if log is not None:
             options = {**options, "message_history": history, "conversation_id": log.session_id}
-        if isinstance(options.get("model"), str):
-            options = {**options, "model": named_model(options["model"], self.settings)}
+        options = self._with_model(options)
         own = options.get("capabilities") or ()
         if self._override_root_capability.get() is not None or (own and brings_tool_search(own)):
             # The capabilities of `override(spec=…)` take the place of all others, and a run's `ToolSearch` that of
             # our seat.
             options = {**options, "capabilities": [OwnSeat(layers=self._layers), *own]}
         return super().iter(user_prompt, infer_name=False, **options)
+
+    def _with_model(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options with the model that is meant by a name in them, or in their spec."""
+        model = options.get("model")
+        if not isinstance(model, str | Model) and options.get("spec") is not None:
+            model = spec_model(options["spec"])
+        return {**options, "model": named_model(model, self.settings)} if isinstance(model, str) else options
+
+    def _keep_system_prompt(self) -> None:
+        """Send it beside overriding instructions too, as pydantic-ai's `override` leaves a system prompt alone."""
+        overriding = self._override_instructions.get()
+        if overriding is None or any(instruction is self._system_prompt for instruction in overriding.value):
+            return
+        overriding.value.insert(0, self._system_prompt)
 
     def _decorate(
         self,
@@ -280,12 +320,18 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         is_graceful = self.config.graceful_tool_errors if graceful_errors is None else graceful_errors
         if is_graceful:
             return decorator(**options)(graceful(func))
+        if not self.config.graceful_tool_errors:
+            return decorator(**options)(func)
         return decorator(**{**options, "metadata": {**(options.get("metadata") or {}), GRACEFUL_KEY: False}})(func)
 
     def _infer_name_of_caller(self, infer_name: bool) -> None:  # noqa: FBT001 - the host's own flag
         """Name the agent by the variable that the caller of our caller has it in, as pydantic-ai does."""
-        if infer_name and self.name is None and (frame := inspect.currentframe()) is not None:
-            self._infer_name(frame.f_back)
+        if not infer_name or self.name is not None:
+            return
+        method = cast("FrameType", cast("FrameType", inspect.currentframe()).f_back)
+        # pydantic-ai's own methods have asked their caller already, and have the agent as `self`.
+        if method.f_back is not None and method.f_back.f_locals.get("self") is not self:
+            self._infer_name(method)
 
 
 def _as_text(prompt: str | Sequence[str]) -> str:
