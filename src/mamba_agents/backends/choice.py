@@ -82,7 +82,7 @@ class Choice:
             case {"tool": str(name), "arguments": arguments} if self._offers(name) and not unfinished:
                 return ToolCallPart(name, cast("dict[str, object]", arguments))
             case {"tool": str(name)} if self._offers(name) and (begun := _CUT_ARGUMENTS.search(reply)):
-                return ToolCallPart(name, begun[1])
+                return ToolCallPart(name, begun[1] or "{")  # no text at all would mean no arguments
             case _ if unfinished and document is not None:
                 return None
             case _:
