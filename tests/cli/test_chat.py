@@ -2,7 +2,6 @@
 
 import os
 import pty
-import re
 import select
 import signal
 import subprocess
@@ -117,6 +116,12 @@ class Terminal:
         if b"\x1b[6n" in data:  # where is the cursor?
             os.write(self._fd, b"\x1b[1;1R")
 
+    def leave(self) -> int:
+        """Press Ctrl-D at the next prompt."""
+        self.wait_for(PROMPT)
+        self.type("\x04")
+        return self.close()
+
     def close(self) -> int:
         """Wait for the command to end; what it still writes has to be read, or it would wait as well."""
         try:
@@ -142,8 +147,7 @@ def test_at_a_terminal_an_answer_is_rendered_without_what_could_command_it(tmp_p
         terminal.wait_for(PROMPT)
         terminal.type("Hi?\r")
         shown = terminal.wait_for("tokens in")
-        terminal.type("\x04")
-        assert terminal.close() == 0
+        assert terminal.leave() == 0
     assert "**" not in shown
     assert "\x1b[1mbold" in shown
     assert "\x1b]0;owned" not in shown
@@ -159,10 +163,10 @@ def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on_with_what_came(tmp_
         terminal.wait_for("wander")
         os.kill(terminal.process.pid, signal.SIGINT)
         assert "wander" in terminal.wait_for("stopped")
+        terminal.wait_for(PROMPT)
         terminal.type("/usage\r")
         terminal.wait_for("1 requests")
-        terminal.type("/exit\r")
-        assert terminal.close() == 0
+        assert terminal.leave() == 0
         assert server.was_left.wait(60)
 
 
@@ -173,8 +177,7 @@ def test_a_line_typed_before_can_be_had_again_in_the_next_conversation(tmp_path:
         type_line(terminal)
         terminal.type("\r")
         terminal.wait_for("tokens in")
-        terminal.type("\x04")
-        assert terminal.close() == 0
+        assert terminal.leave() == 0
     assert [body["messages"][-1]["content"] for body in server.bodies] == ["Remember me?"] * 2
 
 
@@ -184,5 +187,9 @@ def press_up(terminal: Terminal) -> None:
         terminal.type("\x1b[A")
 
 
-\r\n<sgr>llama3.2")
+def test_run_at_a_terminal_strips_what_could_command_it(tmp_path: Path) -> None:
+    with serving(Answer(text="\x1b[31mred\x07")) as server:
+        terminal = Terminal(tmp_path, server, "run", "Hi?")
+        shown = terminal.wait_for("tokens in")
         assert terminal.close() == 0
+    assert shown == "[31mred \r\n\x1b[2mllama3.2 · 7 "
