@@ -14,7 +14,9 @@ import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent
 from pydantic_ai.exceptions import ModelContextWindowExceededError
-from pydantic_ai.models import Model
+from pydantic_ai.messages import ModelRequest, UserPromptPart
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 
 from mamba_agents.backends import LocalSettings, ModelBackendSettings, create_local_backend, resolve_model
@@ -71,6 +73,22 @@ class City(BaseModel):
 async def test_a_typed_output_is_valid_at_the_first_try(embedded_model: Model) -> None:
     agent = Agent(embedded_model, output_type=City, retries=0, model_settings={"temperature": 0.0, "max_tokens": 80})
     assert isinstance((await agent.run("Describe the city of Paris.")).output, City)
+
+
+@pytest.mark.model
+@pytest.mark.anyio
+@pytest.mark.parametrize("pattern", [r"\d+", r"^\w+$", r"^(?=a)a$", r"^[a-z]+$", r"^(?:x|y)$", r"^a\.b$"])
+async def test_no_pattern_in_a_schema_makes_llama_cpp_print(
+    embedded_model: Model, pattern: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "string", "pattern": pattern}}, "required": ["x"]}
+    parameters = ModelRequestParameters(
+        output_mode="native", output_object=OutputObjectDefinition(json_schema=schema), allow_text_output=True
+    )
+    request = ModelRequest(parts=[UserPromptPart("Fill it in.")])
+    response = await embedded_model.request([request], ModelSettings(max_tokens=5), parameters)
+    assert (response.text or "").startswith("{")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.model

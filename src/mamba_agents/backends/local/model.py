@@ -16,6 +16,7 @@ from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.vllm import VLLMProvider
 from pydantic_ai.settings import ModelSettings
 
+from mamba_agents.backends.local.grammar import GrammarSchemaTransformer
 from mamba_agents.backends.local.server import LlamaServer
 from mamba_agents.backends.local.weights import model_name
 from mamba_agents.backends.openai_compatible import ServerModel, ServerProvider
@@ -95,6 +96,7 @@ def _profile(name: str, context_window: int) -> OpenAIModelProfile:
             default_structured_output_mode="native",
             openai_chat_supports_max_completion_tokens=False,
             openai_supports_strict_tool_definition=False,
+            json_schema_transformer=GrammarSchemaTransformer,
         ),
         get_profile(name).host,
     )
