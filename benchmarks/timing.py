@@ -51,7 +51,7 @@ async def compare(
                 gc.collect()
     finally:
         gc.enable()
-    return _ratio(name, *times, target=target)
+    return ratio(name, *times, target=target)
 
 
 def compare_sync(
@@ -66,10 +66,11 @@ def compare_sync(
             started = time.perf_counter()
             run()
             times[which].append(time.perf_counter() - started)
-    return _ratio(name, *times, target=target)
+    return ratio(name, *times, target=target)
 
 
-def _ratio(name: str, bare: list[float], ours: list[float], *, target: float) -> Ratio:
+def ratio(name: str, bare: list[float], ours: list[float], *, target: float) -> Ratio:
+    """The ratio of times in seconds, each pair measured one right after the other."""
     pairs = [b / a for a, b in zip(bare, ours, strict=True)]
     return Ratio(
         name=name,

@@ -279,19 +279,19 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         self, user_prompt: Prompt, log: SessionLog | None, history: list[ModelMessage] | None, options: dict[str, Any]
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
         if log is not None:
-            options = {**options, "message_history": history, "conversation_id": log.session_id}
+            options["message_history"], options["conversation_id"] = history, log.session_id
         options = self._with_model(options)
         own = options.get("capabilities") or ()
         if self._override_root_capability.get() is not None or (own and brings_tool_search(own)):
             # The capabilities of `override(spec=…)` take the place of all others, and a run's `ToolSearch` that of
             # our seat.
-            options = {**options, "capabilities": [OwnSeat(layers=self._layers), *own]}
+            options["capabilities"] = [OwnSeat(layers=self._layers), *own]
         return super().iter(user_prompt, infer_name=False, **options)
 
     def _with_model(self, options: dict[str, Any]) -> dict[str, Any]:
         """The options with the model that is meant by a name in them, or in their spec."""
         model = options.get("model")
-        if not isinstance(model, str | Model) and options.get("spec") is not None:
+        if model is None and options.get("spec") is not None:
             model = spec_model(options["spec"])
         return {**options, "model": named_model(model, self.settings)} if isinstance(model, str) else options
 

@@ -5,9 +5,9 @@ pydantic-ai copies the run's context for every capability at every hook, about 1
 cost it 1 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from pydantic_ai import AgentCapability, AgentRunResult, RunContext, ToolDefinition
@@ -25,9 +25,25 @@ class Seat(AbstractCapability[Any]):
     _: KW_ONLY
     layers: Layers = field(default=())
 
+    @cached_property
+    def _around_runs(self) -> Layers:
+        return self._with_hook(lambda layer: layer.wrap_run)
+
+    @cached_property
+    def _before_requests(self) -> Layers:
+        return self._with_hook(lambda layer: layer.before_model_request)
+
+    @cached_property
+    def _around_models(self) -> Layers:
+        return self._with_hook(lambda layer: layer.get_wrapper_model)
+
+    def _with_hook(self, hook: Callable[[type[AbstractCapability[Any]]], object]) -> Layers:
+        """The layers that do something at a hook: most do at one or two."""
+        return [layer for layer in self.layers if hook(type(layer)) is not hook(AbstractCapability)]
+
     async def wrap_run(self, ctx: RunContext[Any], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         """The run's result, through the layers from the innermost out."""
-        for layer in reversed(self.layers):
+        for layer in reversed(self._around_runs):
             handler = partial(layer.wrap_run, ctx, handler=handler)
         return await super().wrap_run(ctx, handler=handler)
 
@@ -36,7 +52,7 @@ class Seat(AbstractCapability[Any]):
     ) -> ModelRequestContext:
         """The request as the layers leave it, from the outermost in."""
         request_context = await super().before_model_request(ctx, request_context)
-        for layer in self.layers:
+        for layer in self._before_requests:
             request_context = await layer.before_model_request(ctx, request_context)
         return request_context
 
@@ -60,7 +76,7 @@ class Seat(AbstractCapability[Any]):
     def get_wrapper_model(self, model: Model) -> Model | None:
         """The model as the layers wrap it; None when none does."""
         wrapped = model
-        for layer in reversed(self.layers):
+        for layer in reversed(self._around_models):
             wrapped = layer.get_wrapper_model(wrapped) or wrapped
         return None if wrapped is model else wrapped
 
@@ -76,6 +92,10 @@ class OwnSeat(Seat):
 @dataclass
 class SharedSeat(Seat, ToolSearch[Any]):
     """The seat of `ToolSearch`, which pydantic-ai gives to every agent that does not bring one."""
+
+    _: KW_ONLY
+    id: str | None = "tool_search"
+    """That of `ToolSearch`, so that one given to a run takes this one's place."""
 
 
 def seat(layers: Layers, others: Sequence[AgentCapability[Any]]) -> Seat:

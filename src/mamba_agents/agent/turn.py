@@ -89,17 +89,22 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
             self._held.leave()
 
     async def _record(self, outcome: RunOutcome) -> None:
-        messages = self._run.new_messages()
-        self._tracker.add(_usage_records(messages, self._run.run_id, self._run.conversation_id))
+        run = self._run
+        # The result of a run that has one gives them faster than the run does, and they are the same.
+        messages, run_id = (run.result or run).new_messages(), run.run_id
+        self._tracker.add(_usage_records(messages, run_id, run.conversation_id))
         if self._log is None:
             return
         if self._stream is not None:
             messages = [*messages, *(answer for answer in self._stream.answers() if answer not in messages)]
-        run_id = self._run.run_id
         events: list[SessionEvent] = [MessageAppended(run_id=run_id, message=message) for message in messages]
+        events.append(RunEnded(run_id=run_id, outcome=outcome))
+        if outcome == "completed":
+            await self._log.append(events)
+            return
         # What was said and spent is kept whatever happens to the caller.
         with anyio.CancelScope(shield=True):
-            await self._log.append([*events, RunEnded(run_id=run_id, outcome=outcome)])
+            await self._log.append(events)
 
 
 class _Place:

@@ -31,9 +31,8 @@ class SessionLog:
             self._apply(event)
 
     async def append(self, events: Sequence[SessionEvent]) -> None:
-        """Add events to the store and to the messages."""
+        """Add events to the store; the next `load` brings them into the messages."""
         await self.store.append(self.session_id, events)
-        await self.load()
 
     def _apply(self, event: SessionEvent) -> None:
         self._seq += 1

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,14 +19,11 @@ class UsageTracker:
         """Prices what was recorded without a cost."""
         self._lock = threading.Lock()
         self._records: list[UsageRecord] = []
-        self._total = TokenUsage()
+        self._total, self._summed = TokenUsage(), 0
 
     def add(self, records: Sequence[UsageRecord]) -> None:
         """Keep records, all or none."""
-        with self._lock:
-            for record in records:
-                self._total += record.usage
-            self._records.extend(records)
+        self._records.extend(records)  # one call into C, which no other thread sees half of
 
     def record_usage(self, usage: TokenUsage, model: str | None = None, tool_name: str | None = None) -> None:
         """Keep what was used, priced when the model has a known price."""
@@ -50,12 +48,14 @@ class UsageTracker:
 
     def get_total_usage(self) -> TokenUsage:
         """The sum over all records, as it is now."""
-        return self._total
+        with self._lock:
+            for record in self._records[self._summed :]:
+                self._total, self._summed = self._total + record.usage, self._summed + 1
+            return replace(self._total)
 
     def get_usage_history(self) -> list[UsageRecord]:
         """The records, oldest first; a new list."""
-        with self._lock:
-            return list(self._records)
+        return list(self._records)
 
     def get_cost_estimate(self, model: str | None = None) -> Decimal | None:
         """USD for all records, or for a model's; None when the price of one of them is unknown."""
@@ -99,4 +99,4 @@ class UsageTracker:
         """Forget all records."""
         with self._lock:
             self._records = []
-            self._total = TokenUsage()
+            self._total, self._summed = TokenUsage(), 0
