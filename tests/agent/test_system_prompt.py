@@ -67,7 +67,7 @@ async def test_that_of_the_config_only_fills_in() -> None:
 async def test_without_memory_it_is_sent_as_pydantic_ai_sends_it() -> None:
     config = AgentConfig(track_context=False)
     agent = Agent(tells_its_prompt(), system_prompt=["One.", "Two."], config=config)
-    assert (await agent.run("a")).output == "One.\n\nTwo.|"
+    assert (await agent.run("a")).output == "One.|Two.|"
     assert agent.get_system_prompt() == "One.\n\nTwo."
     agent.set_system_prompt("Three.")
     assert agent.get_system_prompt() == "Three."
