@@ -212,7 +212,17 @@ async def test_a_reply_cut_before_it_chose_says_so(cut: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("reply", ["Sure!", "[1]", '{"tool": "rm", "arguments": {}}', '{"words": 1}', '{"answer": "ha'])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Sure!",
+        "[1]",
+        '{"tool": "rm", "arguments": {}}',
+        '{"words": 1}',
+        '{"answer": "ha',
+        '{"tool": "add", "arguments": [1]}',
+    ],
+)
 async def test_a_server_that_ignores_the_schema_is_told_apart(reply: str) -> None:
     model, _ = speaking(reply)
     with pytest.raises(UnexpectedModelBehavior, match="must enforce response_format=json_schema"):
@@ -271,13 +281,31 @@ class Node(BaseModel):
     children: list["Node"] = []
 
 
+@pytest.mark.anyio
+async def test_a_cut_document_is_not_taken_for_a_whole_one() -> None:
+    class Note(BaseModel):
+        text: str
+        tags: list[str] = []
+
+    native = ModelProfile(supports_json_schema_output=True, default_structured_output_mode="native")
+    model, _ = speaking('{"answer": {"text": "a", "ta', finish_reason="length", profile=native)
+    with pytest.raises(UnexpectedModelBehavior, match="output retries"):
+        await Agent(model, tools=[add], output_type=Note, retries=0).run("Note it")
+
+
+def test_an_answers_definitions_do_not_meet_a_tools() -> None:
+    schema = {"type": "object", "properties": {"x": {"$ref": "#/$defs/add"}}, "$defs": {"add": {"type": "boolean"}}}
+    definitions = Choice(tools=[Tool(add).tool_def], answer=schema).schema["$defs"]
+    assert set(cast("dict[str, object]", definitions)) == {"add", ".answer", ".answer.add"}
+
+
 def test_definitions_of_two_tools_do_not_meet() -> None:
     def grow(node: Node) -> None:
         """Grow."""
 
     other = {"type": "object", "properties": {"node": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": {"type": "integer"}}}
     tools = [Tool(grow).tool_def, ToolDefinition(name="count", parameters_json_schema=other)]
-    definitions = cast("dict[str, dict[str, object]]", Choice(tools=tools, answer=TEXT).schema["$defs"])
+    definitions = cast("dict[str, dict[str, object]]", Choice(tools=tools, answer=None).schema["$defs"])
     assert set(definitions) == {"grow", "grow.Node", "count", "count.Node"}
     assert definitions["count.Node"] == {"type": "integer"}
     assert '"#/$defs/grow.Node"' in json.dumps(definitions["grow.Node"])

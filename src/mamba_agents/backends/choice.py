@@ -26,8 +26,12 @@ _DATA = frozenset({"const", "default", "enum", "examples"})
 # What already limits a string.
 _BOUNDS = frozenset({"maxLength", "minLength", "pattern", "format", "const", "enum"})
 
-# The arguments of a call that was cut off, as far as they came.
+# A name that no tool can have.
+_ANSWER = ".answer"
+
+# What a reply that was cut off holds of a call's arguments or of a document.
 _CUT_ARGUMENTS = re.compile(r'"arguments"\s*:\s*(.*)', re.DOTALL)
+_CUT_ANSWER = re.compile(r'"answer"\s*:\s*(.*)', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +51,18 @@ class Choice:
         definitions: Schema = {}
         options: list[Schema] = []
         for tool in self.tools:
-            definitions |= _definitions(tool, self.max_string_length)
+            definitions |= _definitions(tool.name, tool.parameters_json_schema, self.max_string_length)
             options.append(_object(tool={"const": tool.name}, arguments={"$ref": f"#/$defs/{tool.name}"}))
         if self.answer is not None:
-            answer = dict(self.answer)
-            definitions |= cast("Schema", answer.pop("$defs", {}))
-            options.append(_object(answer=answer))
+            definitions |= _definitions(_ANSWER, self.answer, None)
+            options.append(_object(answer={"$ref": f"#/$defs/{_ANSWER}"}))
         return {"$defs": definitions, "anyOf": options}
 
     @property
     def instructions(self) -> str:
         """What the model is told about it, since the schema only masks what it may write.
 
-        The wording is the one of twelve tried with which SmolLM2-135M chose and went on best (November 2026).
+        The wording is the one of ten tried with which SmolLM2-135M chose and went on best (November 2026).
         """
         lines = [_described(tool) for tool in self.tools]
         if self.answer is not None:
@@ -69,24 +72,34 @@ class Choice:
     def read(self, reply: str, *, cut: bool) -> ToolCallPart | TextPart | None:
         """Give what the reply chose, or None if it was cut off before that showed.
 
-        A cut answer is as long as it came; a cut call keeps its arguments as unfinished text, as a native one does.
+        A cut answer is as long as it came; a cut call or document stays unfinished text, which nothing takes for whole.
         Raises `UnexpectedModelBehavior` for a reply outside the schema.
         """
-        document = _document(reply)
-        unfinished = cut and document is None
-        if unfinished:
-            document = _beginning(reply)
+        if (document := _document(reply)) is not None:
+            return self._read_whole(document, reply)
+        if not cut or (beginning := _beginning(reply)) is None:
+            raise UnexpectedModelBehavior(_OUTSIDE, reply)
+        return self._read_cut(beginning, reply)
+
+    def _read_whole(self, document: Schema, reply: str) -> ToolCallPart | TextPart:
         match document:
             case {"answer": answer} if self.answer is not None:
                 return TextPart(_text(answer))
-            case {"tool": str(name), "arguments": arguments} if self._offers(name) and not unfinished:
-                return ToolCallPart(name, cast("dict[str, object]", arguments))
-            case {"tool": str(name)} if self._offers(name) and (begun := _CUT_ARGUMENTS.search(reply)):
-                return ToolCallPart(name, begun[1] or "{")  # no text at all would mean no arguments
-            case _ if unfinished and document is not None:
-                return None
+            case {"tool": str(name), "arguments": given} if self._offers(name) and isinstance(given, dict):
+                return ToolCallPart(name, cast("dict[str, object]", given))
             case _:
                 raise UnexpectedModelBehavior(_OUTSIDE, reply)
+
+    def _read_cut(self, beginning: Schema, reply: str) -> ToolCallPart | TextPart | None:
+        match beginning:
+            case {"answer": str(answer)} if self.answer == TEXT:
+                return TextPart(answer)
+            case {"answer": _} if begun := _CUT_ANSWER.search(reply):
+                return TextPart(begun[1])
+            case {"tool": str(name)} if self._offers(name) and (begun := _CUT_ARGUMENTS.search(reply)):
+                return ToolCallPart(name, begun[1] or "{")  # no text at all would mean no arguments
+            case _:
+                return None
 
     def _offers(self, name: str) -> bool:
         return any(tool.name == name for tool in self.tools)
@@ -141,38 +154,37 @@ def _object(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _definitions(tool: ToolDefinition, max_string_length: int | None) -> Schema:
-    """Give the tool's arguments as a definition, and beside it those they refer to, under names of the tool's own."""
-    arguments = cast("Schema", _mended(tool.parameters_json_schema, tool.name, max_string_length))
-    shared = {key: arguments.pop(key) for key in ("$defs", "definitions") if key in arguments}
-    own = {f"{tool.name}.{name}": schema for group in shared.values() for name, schema in cast("Schema", group).items()}
-    return {tool.name: arguments, **own}
+def _definitions(owner: str, schema: Schema, max_string_length: int | None) -> Schema:
+    """Give the schema as a definition, and beside it those it refers to, under names of the owner's own."""
+    mended = cast("Schema", _mended(schema, owner, max_string_length))
+    shared = [cast("Schema", mended.pop(key)) for key in ("$defs", "definitions") if key in mended]
+    return {owner: mended} | {f"{owner}.{name}": schema for group in shared for name, schema in group.items()}
 
 
-def _mended(schema: object, tool: str, max_string_length: int | None) -> object:
+def _mended(schema: object, owner: str, max_string_length: int | None) -> object:
     """Give the schema with references that hold in the whole choice, and with every string bounded."""
     if schema is True:
         return {}  # llama.cpp knows no boolean schemas
     if isinstance(schema, list):
-        return [_mended(item, tool, max_string_length) for item in cast("list[object]", schema)]
+        return [_mended(item, owner, max_string_length) for item in cast("list[object]", schema)]
     if not isinstance(schema, dict):
         return schema
     mended: Schema = {
-        key: value if key in _DATA else _mended(value, tool, max_string_length)
+        key: value if key in _DATA else _mended(value, owner, max_string_length)
         for key, value in cast("Schema", schema).items()
     }
     if isinstance(reference := mended.get("$ref"), str):
-        mended["$ref"] = _moved(reference, tool)
+        mended["$ref"] = _moved(reference, owner)
     if max_string_length is not None and mended.get("type") == "string" and not mended.keys() & _BOUNDS:
         mended["maxLength"] = max_string_length
     return mended
 
 
-def _moved(reference: str, tool: str) -> str:
+def _moved(reference: str, owner: str) -> str:
     for group in ("#/$defs/", "#/definitions/"):
         if reference.startswith(group):
-            return f"#/$defs/{tool}.{reference.removeprefix(group)}"
-    return f"#/$defs/{tool}{reference.removeprefix('#')}"
+            return f"#/$defs/{owner}.{reference.removeprefix(group)}"
+    return f"#/$defs/{owner}{reference.removeprefix('#')}"
 
 
 def _described(tool: ToolDefinition) -> str:
