@@ -187,6 +187,19 @@ def press_up(terminal: Terminal) -> None:
         terminal.type("\x1b[A")
 
 
+def test_where_no_history_can_be_kept_the_conversation_goes_on_and_says_so(
+    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    terminal = Terminal(tmp_path, server, "chat")
+    terminal.wait_for("what you type is not kept for the next time")
+    terminal.wait_for(PROMPT)
+    terminal.type("Hi?\r")
+    terminal.wait_for("tokens in")
+    assert terminal.leave() == 0
+
+
 def test_run_at_a_terminal_strips_what_could_command_it(tmp_path: Path) -> None:
     with serving(Answer(text="\x1b[31mred\x07")) as server:
         terminal = Terminal(tmp_path, server, "run", "Hi?")

@@ -189,3 +189,18 @@ def test_ctrl_c_stops_and_keeps_what_was_printed(tmp_path: Path) -> None:
         assert re.fullmatch(rb"(on )+\n", first + rest)
         assert error == b"stopped\n"
         assert server.was_left.wait(60)
+
+
+def test_standard_input_that_nobody_closes_is_said_to_be_waited_for(tmp_path: Path, server: ModelServer) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", "Hi?"],
+        cwd=tmp_path,
+        env=environment(server),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith(b"reading standard input; it goes on when that ends")
+    assert process.communicate(b"late", timeout=60)[0].decode() == HELLO
+    assert "late" in asked(server)

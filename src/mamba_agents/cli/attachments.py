@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Timer
 
 import click
 from pydantic_ai import BinaryContent, UserContent
 
+from mamba_agents.cli.terminal import note
 from mamba_agents.tokens import TokenCounter
 from mamba_agents.tools.filesystem import is_binary
 
@@ -42,7 +44,7 @@ def gather(files: Sequence[Path]) -> list[Attachment]:
     attachments = [_attachment(str(path), _read(path)) for path in files]
     if sys.stdin is None or sys.stdin.isatty():
         return attachments
-    piped = _attachment("standard input", sys.stdin.buffer.read(_MAX_BYTES + 1))
+    piped = _attachment("standard input", _read_standard_input())
     return [piped, *attachments] if piped.content else attachments
 
 
@@ -89,6 +91,17 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.UsageError(f"cannot read {str(path)!r}: {reason}.") from error
+
+
+def _read_standard_input() -> bytes:
+    # A program that was started with an open pipe for its input, and nobody to close it, would seem to hang.
+    hint = Timer(3, note, ["reading standard input; it goes on when that ends (Ctrl-D, or start with </dev/null)"])
+    hint.daemon = True
+    hint.start()
+    try:
+        return sys.stdin.buffer.read(_MAX_BYTES + 1)
+    finally:
+        hint.cancel()
 
 
 def _attachment(name: str, data: bytes) -> Attachment:

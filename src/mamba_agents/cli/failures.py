@@ -8,7 +8,7 @@ from typing import Any, cast, override
 import click
 from typer.core import TyperCommand
 
-from mamba_agents.cli.terminal import note, printable
+from mamba_agents.cli.terminal import note
 from mamba_agents.errors import AgentError, ConfigurationError
 
 FAILED = 1
@@ -45,7 +45,7 @@ def report(error: Exception, *, debug: bool) -> int:
 
 def describe(error: Exception) -> str:
     """Give the one line that tells a person what went wrong."""
-    line = printable(" ".join(_explained(error)[0].split()))
+    line = " ".join(_explained(error)[0].split())
     return line if len(line) <= 2 * _KEPT_CHARACTERS else f"{line[:_KEPT_CHARACTERS]} … {line[-_KEPT_CHARACTERS:]}"
 
 

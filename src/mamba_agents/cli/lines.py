@@ -6,7 +6,9 @@ from typing import Protocol
 import anyio.to_thread
 from platformdirs import user_state_path
 from prompt_toolkit import PromptSession
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+from mamba_agents.cli.terminal import note
 
 
 class LineReader(Protocol):
@@ -26,9 +28,7 @@ class TerminalLines:
     """Lines that a person types, with a history that outlives the conversation."""
 
     def __init__(self) -> None:
-        folder = user_state_path("mamba-agents")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._session = PromptSession[str](history=FileHistory(folder / "chat-history"))
+        self._session = PromptSession[str](history=_history())
 
     async def read(self) -> str | None:
         """Wait for the person; Ctrl-C begins the line anew, Ctrl-D ends it all."""
@@ -39,6 +39,18 @@ class TerminalLines:
                 continue
             except EOFError:
                 return None
+
+
+def _history() -> History:
+    """Open the history, for its owner's eyes only; where none can be kept, the conversation goes on without."""
+    path = user_state_path("mamba-agents") / "chat-history"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        note(f"what you type is not kept for the next time: {error}")
+        return InMemoryHistory()
+    return FileHistory(path)
 
 
 class PipedLines:

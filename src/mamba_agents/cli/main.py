@@ -4,6 +4,7 @@
 # Typer's Option and Argument name a generic class of click's without its parameters.
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,8 @@ NoMemory = Annotated[bool, typer.Option("--no-memory", help="Remember nothing of
 def main() -> None:
     """Run the command that the arguments name, and exit."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a model may say what no terminal can show
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a model may say what the encoding cannot
     invocation = Invocation()
     try:
         code = app(standalone_mode=False, obj=invocation)

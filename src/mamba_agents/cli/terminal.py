@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from mamba_agents.agent import AgentResult
 
 
+_SMALLEST = Decimal("0.000001")
+"""The least amount that is written out."""
+
+
 def write(text: str) -> None:
     """Write a piece of an answer at once; a terminal gets no control characters, which could command it."""
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
@@ -32,9 +36,9 @@ class AnswerWriter:
 
 
 def note(line: str) -> None:
-    """Write a line about the answer, dimmed on a terminal."""
-    dimmed = f"\x1b[2m{line}\x1b[22m" if sys.stderr.isatty() else line
-    print(dimmed, file=sys.stderr, flush=True)
+    """Write a line about the answer, dimmed on a terminal; names that a server gave may be in it."""
+    line = printable(line)
+    print(f"\x1b[2m{line}\x1b[22m" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:
@@ -62,5 +66,7 @@ def in_dollars(cost: Decimal | None) -> str:
     """Write an amount as people do, to a millionth of a dollar."""
     if cost is None:
         return "cost unknown"
+    if 0 < cost < _SMALLEST:
+        return f"under ${_SMALLEST}"
     exact = f"{cost:,.6f}".rstrip("0").rstrip(".")
     return f"${cost:,.2f}" if len(exact.partition(".")[2]) == 1 else f"${exact}"
