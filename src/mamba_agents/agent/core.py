@@ -35,7 +35,7 @@ from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dict
 from mamba_agents.agent.models import named_model, settings_for, with_settings
 from mamba_agents.agent.options import HostOptions, RunOptions
 from mamba_agents.agent.run_stream import RememberedStream
-from mamba_agents.agent.seat import OwnSeat, brings_tool_search, seat
+from mamba_agents.agent.seat import Seat, SharedSeat
 from mamba_agents.agent.session import AgentSession, Prompt
 from mamba_agents.agent.signatures import TypedAgent
 from mamba_agents.agent.specs import from_spec, spec_model
@@ -108,7 +108,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             instructions=[self._system_prompt, *_as_list(instructions)],
             deps_type=deps_type,
             output_type=output_type,
-            capabilities=[seat(self._layers, capabilities or ()), *(capabilities or ())],
+            capabilities=[SharedSeat(layers=self._layers), *(capabilities or ())],
             model_settings=with_settings(model_settings, model, self.settings),
             **host,
         )
@@ -281,11 +281,9 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         if log is not None:
             options["message_history"], options["conversation_id"] = history, log.session_id
         options = self._with_model(options)
-        own = options.get("capabilities") or ()
-        if self._override_root_capability.get() is not None or (own and brings_tool_search(own)):
-            # The capabilities of `override(spec=…)` take the place of all others, and a run's `ToolSearch` that of
-            # our seat.
-            options["capabilities"] = [OwnSeat(layers=self._layers), *own]
+        if self._override_root_capability.get() is not None:
+            # The capabilities of `override(spec=…)` take the place of all others.
+            options["capabilities"] = [Seat(layers=self._layers), *(options.get("capabilities") or ())]
         return super().iter(user_prompt, infer_name=False, **options)
 
     def _with_model(self, options: dict[str, Any]) -> dict[str, Any]:
