@@ -77,7 +77,7 @@ async def test_a_failing_tool_does_not_end_the_chat(keyboard: PipeInput, capsys:
         if len(messages) == 1:
             yield {0: DeltaToolCall("broken", "{}", tool_call_id="1")}
         else:
-            yield f"told: {messages[-1].parts[0].content}"  # pyright: ignore[reportAttributeAccessIssue]
+            yield f"told: {messages[-1].parts[0].content}"
 
     agent = Agent(FunctionModel(stream_function=stream))
 

@@ -97,7 +97,7 @@ async def test_a_wrapper_runs_and_overrides_ours() -> None:
     assert type(first) is type(second) is AgentResult
     assert second.stop_reason == "max_iterations"
     assert instructions(second) == "You are a clerk."  # that of the first turn stays with it
-    assert second.all_messages()[2].instructions == "You are a clerk.\n\nBe rude."  # pyright: ignore[reportAttributeAccessIssue]
+    assert second.all_messages()[2].instructions == "You are a clerk.\n\nBe rude."
     assert len(agent.messages) == len(second.all_messages())
 
 

@@ -88,7 +88,7 @@ def test_what_a_spec_has_no_word_for_is_an_argument() -> None:
 
 
 def test_a_spec_without_a_model_takes_the_settings() -> None:
-    settings = AgentSettings(model_backend={"model": "test"})  # pyright: ignore[reportArgumentType]
+    settings = AgentSettings(model_backend={"model": "test"})
     assert isinstance(Agent.from_spec({}, settings=settings).model, TestModel)
     with pytest.raises(ValueError, match="No model is set"):
         Agent.from_spec({})
@@ -132,7 +132,7 @@ def test_a_tool_of_an_agent_from_a_spec_fails_gracefully() -> None:
 
 
 def server_nobody_listens_at() -> AgentSettings:
-    return AgentSettings(model_backend={"base_url": "http://127.0.0.1:9/v1", "max_retries": 0})  # pyright: ignore[reportArgumentType]
+    return AgentSettings(model_backend={"base_url": "http://127.0.0.1:9/v1", "max_retries": 0})
 
 
 def test_a_bare_model_name_in_a_spec_is_looked_up_in_the_settings() -> None:
