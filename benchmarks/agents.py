@@ -50,7 +50,8 @@ def session_cost(count: int) -> str:
         measured.session(session_id)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return f"a further session: {seconds / count * 1e6:.1f} µs (target 10), {(after - before) / count:.0f} bytes (target 2048)"
+    microseconds, size = seconds / count * 1e6, (after - before) / count
+    return f"a further session: {microseconds:.1f} µs (target 10), {size:.0f} bytes (target 2048)"
 
 
 def three_calls_then_text(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
