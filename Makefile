@@ -4,10 +4,10 @@ RUN = $(UV) run --quiet
 # Where it is set, every command and every test's subprocess compiles all it imports, each time anew.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typecheck format docs bench all clean
+.PHONY: help install demo test host-tests lint typecheck format docs bench all clean
 
 help:  ## Show this help
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
 install: $(UV)  ## Make .venv with everything needed to develop
 	@[ -d .venv ] || echo "Making .venv: about 450 MB to fetch, this first time only."
@@ -18,6 +18,9 @@ demo: install  ## A tour on the embedded model: no key, no account
 
 test: install  ## Run the tests with branch coverage
 	@./scripts/test.sh $(ARGS)
+
+host-tests: install  ## pydantic-ai's own tests with our agent in place of theirs; PYDANTIC_AI_CHECKOUT is its repository
+	@./scripts/host-tests.sh $(ARGS)
 
 lint: install  ## Check style, imports between rooms, and the formatting
 	@$(RUN) ruff check .
@@ -37,7 +40,7 @@ docs: install  ## Build the docs into site/
 bench: install  ## Ratios against a bare pydantic-ai agent, in one run
 	@$(RUN) python -m benchmarks $(ARGS)
 
-all: lint typecheck test docs  ## Everything CI runs
+all: lint typecheck test docs  ## Everything CI runs, but for host-tests
 
 clean:  ## Remove what the other targets made
 	@rm -rf .venv .tools site .coverage .coverage.* .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,10 @@
 
 With `-p host_plugin`, every `Agent` that a test imports from pydantic-ai is ours with memory, graceful tool errors and
 the limit of iterations off: what is then left must be the stock agent. `scripts/host-tests.sh` runs it.
+
+Different on purpose: a bare model name is looked up in the settings, and one that leads nowhere is a
+`ConfigurationError`; the sync methods work inside a running loop and in sync tools, where theirs refuse; an agent run
+by `iter` alone takes the name of its variable too; results are `AgentResult`s.
 """
 
 from typing import Any
