@@ -36,7 +36,8 @@ async def compare(
     target: float,
 ) -> Ratio:
     """Alternate the two, and the order within each pair."""
-    await bare(), await ours()
+    await bare()
+    await ours()
     times: tuple[list[float], list[float]] = ([], [])
     gc.collect()
     gc.disable()
@@ -58,7 +59,8 @@ def compare_sync(
     name: str, bare: Callable[[], object], ours: Callable[[], object], *, calls: int, target: float
 ) -> Ratio:
     """Like `compare`, for calls that are not async."""
-    bare(), ours()
+    bare()
+    ours()
     times: tuple[list[float], list[float]] = ([], [])
     for i in range(calls):
         for which in (0, 1) if i % 2 else (1, 0):
