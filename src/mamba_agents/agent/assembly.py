@@ -9,15 +9,18 @@ from mamba_agents.agent.graceful import GracefulToolErrors
 from mamba_agents.agent.iterations import MaxIterations
 from mamba_agents.agent.pricing import CustomRates
 from mamba_agents.agent.result import GiveAgentResults
+from mamba_agents.agent.transcript import KeepTranscripts
 from mamba_agents.config import AgentSettings
 
 
-def assemble(config: AgentConfig, settings: AgentSettings) -> list[AbstractCapability[Any]]:
+def assemble(
+    config: AgentConfig, settings: AgentSettings, transcripts: KeepTranscripts
+) -> list[AbstractCapability[Any]]:
     """The layers around every model request, outermost first; one that is switched off is absent.
 
     prompt → Agent → session (`Turn`, around all of these) → layers → model ⇄ tools → result → usage → session
     """
-    layers: list[AbstractCapability[Any]] = [GiveAgentResults()]
+    layers: list[AbstractCapability[Any]] = [GiveAgentResults(), transcripts]
     if config.max_iterations is not None:
         layers.append(MaxIterations(config.max_iterations))
     if config.graceful_tool_errors:

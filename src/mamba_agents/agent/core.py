@@ -41,6 +41,7 @@ from mamba_agents.agent.signatures import TypedAgent
 from mamba_agents.agent.specs import from_spec, spec_model
 from mamba_agents.agent.stream import TextStream
 from mamba_agents.agent.sync_stream import BackgroundStreamedResult
+from mamba_agents.agent.transcript import KeepTranscripts
 from mamba_agents.agent.turn import Turn
 from mamba_agents.config import AgentSettings
 from mamba_agents.sessions import Session
@@ -94,7 +95,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         self._system_prompt = InstructionPart(prompt if is_remembered else "")
         self._own = AgentSession(self, (session or Session()).log)
         self._sessions = {self._own.id: self._own}
-        self._layers = assemble(self.config, self.settings)
+        self._transcripts = KeepTranscripts()
+        self._layers = assemble(self.config, self.settings, self._transcripts)
         name = self.settings.model_backend.model if model is None else model
         self.model_name = name if isinstance(name, str) else None
         """The name the model was asked for by; None for a model instance."""
@@ -240,6 +242,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
                 lambda history: self._open_run(user_prompt, log, history, options),
                 log,
                 self.usage_tracker,
+                self._transcripts,
                 answers_calls=user_prompt is None or options.get("deferred_tool_results") is not None,
             )
 

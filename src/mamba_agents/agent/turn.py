@@ -13,6 +13,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
 
 from mamba_agents.agent.result import is_from_model
 from mamba_agents.agent.run_stream import take_opening_stream
+from mamba_agents.agent.transcript import KeepTranscripts
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
 from mamba_agents.sessions.log import has_open_calls
 from mamba_agents.tokens import TokenUsage, UsageRecord, UsageTracker
@@ -28,14 +29,31 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
     sees the history from before the outer run, and is remembered when it ends.
     """
 
-    __slots__ = ("_answers_calls", "_held", "_log", "_open", "_run", "_run_manager", "_stream", "_tracker")
+    __slots__ = (
+        "_answers_calls",
+        "_held",
+        "_log",
+        "_open",
+        "_run",
+        "_run_manager",
+        "_stream",
+        "_tracker",
+        "_transcripts",
+    )
 
     def __init__(
-        self, open_run: OpenRun, log: SessionLog | None, tracker: UsageTracker, *, answers_calls: bool
+        self,
+        open_run: OpenRun,
+        log: SessionLog | None,
+        tracker: UsageTracker,
+        transcripts: KeepTranscripts,
+        *,
+        answers_calls: bool,
     ) -> None:
         self._open = open_run
         self._log = log
         self._tracker = tracker
+        self._transcripts = transcripts
         self._answers_calls = answers_calls
         self._stream = take_opening_stream()
         self._held: _Place | None = None
@@ -91,7 +109,8 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
     async def _record(self, outcome: RunOutcome) -> None:
         run = self._run
         # The result of a run that has one gives them faster than the run does, and they are the same.
-        messages, run_id = (run.result or run).new_messages(), run.run_id
+        run_id = run.run_id
+        messages = self._transcripts.finish(run_id, (run.result or run).new_messages())
         self._tracker.add(_usage_records(messages, run_id, run.conversation_id))
         if self._log is None:
             return
