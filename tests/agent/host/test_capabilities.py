@@ -9,7 +9,7 @@ from pydantic_ai import ModelMessage, ModelResponse, RunContext
 from pydantic_ai.capabilities import AbstractCapability, Hooks, Instrumentation, ProcessHistory, Thinking
 from pydantic_ai.models import ModelRequestContext
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from pydantic_ai_harness.compaction import SlidingWindowCompaction
+from pydantic_ai_harness.compaction import ClearToolResults, SlidingWindowCompaction
 from pydantic_ai_harness.guardrails import InputGuardrail, OutputBlocked, OutputGuardrail, ToolGuardrail
 from pydantic_ai_harness.memory import InMemoryStore, Memory
 from pydantic_ai_harness.planning import InMemoryPlanStore, Planning
@@ -75,6 +75,46 @@ def test_a_window_slides_over_memory_and_memory_keeps_all() -> None:
     assert outputs == ["1: q0", "2: q1", "2: q2", "2: q3", "2: q4"]
     assert prompts(agent.messages) == ["q0", "q1", "q2", "q3", "q4"]
     assert agent.get_usage().request_count == 5
+
+
+SHORTENERS: dict[str, Any] = {
+    "a window": lambda: SlidingWindowCompaction(max_messages=4, keep_messages=2),
+    "a history processor": lambda: ProcessHistory(lambda messages: [*messages[:1], *messages[1:][-2:]]),
+}
+
+
+@pytest.mark.parametrize("shortener", SHORTENERS)
+@pytest.mark.parametrize("outcome", ["completed", "failed"])
+@pytest.mark.parametrize("turn", ["first", "later"])
+def test_what_is_cut_inside_a_run_is_remembered_and_billed(shortener: str, outcome: str, turn: str) -> None:
+    before = ["hello"] if turn == "later" else []
+    calls = [call("look", {"n": n}, str(n)) for n in range(6)]
+    model = script(*before, *calls, *(["done"] if outcome == "completed" else []))
+    agent = Agent(model, capabilities=[SHORTENERS[shortener]()], config=AgentConfig(max_iterations=None))
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"seen {n} " * 100
+
+    for prompt in before:
+        agent.run_sync(prompt)
+    if outcome == "completed":
+        agent.run_sync("go")
+    else:
+        with pytest.raises(IndexError):
+            agent.run_sync("go")
+    assert answers(agent.messages) == [f"seen {n} " * 100 for n in range(6)]
+    assert prompts(agent.messages) == [*before, "go"]
+    assert agent.get_usage().request_count == len(before) + 6 + (outcome == "completed")
+
+
+def test_what_a_capability_clears_stays_cleared() -> None:
+    calls = [call("look", call_id=str(n)) for n in range(4)]
+    agent = Agent(script(*calls, "done"), capabilities=[ClearToolResults(max_messages=4, keep_pairs=1)])
+    agent.tool_plain(name="look")(lambda: "seen")
+    agent.run_sync("go")
+    assert answers(agent.messages)[0] == "[tool result cleared]"
+    assert len(agent.messages) == 10
 
 
 def test_a_history_processor_sees_memory() -> None:
