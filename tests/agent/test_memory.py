@@ -424,3 +424,53 @@ async def test_messages_are_the_callers_to_change() -> None:
     agent.messages.clear()
     assert prompts(agent.messages) == ["a"]
     assert returned("x", 1) not in agent.messages
+
+
+def delegating(to: "dict[str, Agent[Any, Any]]") -> FunctionModel:
+    """A model that hands a prompt `name: rest` to the agent called so, and answers every other prompt with a count."""
+
+    async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        last = messages[-1].parts[-1]
+        if isinstance(last, ToolReturnPart):
+            return reply(str(last.content))
+        name, _, rest = prompts(messages)[-1].partition(": ")
+        return call("ask", {"name": name, "prompt": rest}) if name in to else reply(f"{len(prompts(messages))}")
+
+    return FunctionModel(respond)
+
+
+def agents_that_delegate(*names: str) -> dict[str, Agent[Any, Any]]:
+    agents: dict[str, Agent[Any, Any]] = {}
+
+    async def ask(name: str, prompt: str) -> str:
+        await asyncio.sleep(0.01)  # so that both outer runs are under way
+        return (await agents[name].run(prompt)).output
+
+    for name in names:
+        agents[name] = Agent(delegating(agents), tools=[ask], name=name)
+    return agents
+
+
+async def test_a_delegate_remembers_each_conversation_of_its_callers_apart() -> None:
+    agents = agents_that_delegate("lead", "aide")
+    lead = agents["lead"]
+    assert (await lead.session("ada").run("aide: one")).output == "1"
+    assert (await lead.session("bob").run("aide: two")).output == "1"
+    assert (await lead.session("ada").run("aide: three")).output == "2"
+    assert prompts(agents["aide"].session("ada").messages) == ["one", "three"]
+    assert agents["aide"].messages == []
+
+
+async def test_agents_that_delegate_to_each_other_at_once_do_not_wait_for_ever() -> None:
+    agents = agents_that_delegate("a", "b")
+    both = asyncio.gather(agents["a"].run("b: one"), agents["b"].run("a: two"))
+    assert [result.output for result in await asyncio.wait_for(both, 20)] == ["1", "1"]
+
+
+async def test_a_deleted_session_is_gone_and_its_id_can_be_used_anew() -> None:
+    agent = Agent(echo())
+    session = agent.session("ada")
+    await session.run("a")
+    session.delete()
+    assert list(session.events()) == []
+    assert (await session.run("b")).output == "1: b"

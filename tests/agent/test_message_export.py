@@ -50,9 +50,9 @@ from pydantic_ai.messages import (
     UserPromptPart,
     VideoUrl,
 )
-from tests.helpers import call, reply, user
 
 from mamba_agents.agent.message_utils import dicts_to_model_messages, model_messages_to_dicts
+from tests.helpers import call, reply, user
 
 PNG = BinaryImage(b"\x89PNG", media_type="image/png")
 WAV = BinaryContent(b"RIFF", media_type="audio/wav")

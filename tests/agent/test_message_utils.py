@@ -29,9 +29,9 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.helpers import call, reply, script
 
 from mamba_agents.agent.message_utils import dicts_to_model_messages, model_messages_to_dicts
+from tests.helpers import call, reply, script
 
 type Chat = list[dict[str, Any]]
 

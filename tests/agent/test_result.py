@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
-from pydantic_ai import AgentRunResult, RunContext
+from pydantic_ai import AgentRunResult, RunContext, SkipModelRequest
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.usage import RequestUsage
@@ -90,6 +91,17 @@ async def test_it_survives_pickling_and_pydantic() -> None:
     assert back.all_messages() == result.all_messages()
     adapter = TypeAdapter(AgentRunResult[str])
     assert adapter.validate_json(adapter.dump_json(result)).all_messages() == result.all_messages()
+
+
+async def test_an_answer_in_place_of_the_models_is_no_request_and_costs_nothing() -> None:
+    class Block(AbstractCapability[Any]):
+        async def before_model_request(self, ctx: RunContext[Any], request_context: Any) -> Any:
+            raise SkipModelRequest(ModelResponse(parts=[TextPart("blocked")]))
+
+    agent = Agent(echo(), capabilities=[Block()])
+    result = await agent.run("a")
+    assert (result.output, result.cost, result.stop_reason) == ("blocked", Decimal(0), "completed")
+    assert agent.get_usage().request_count == 0
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])

@@ -42,7 +42,7 @@ from mamba_agents.agent.specs import from_spec, spec_model
 from mamba_agents.agent.stream import TextStream
 from mamba_agents.agent.sync_stream import BackgroundStreamedResult
 from mamba_agents.agent.transcript import KeepTranscripts
-from mamba_agents.agent.turn import Turn
+from mamba_agents.agent.turn import Turn, surrounding_session_id
 from mamba_agents.config import AgentSettings
 from mamba_agents.sessions import Session
 from mamba_agents.sessions.log import SessionLog
@@ -256,6 +256,10 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             self._infer_name_of_caller(infer_name)
             return RememberedStream(super().run_stream(user_prompt, infer_name=False, **options))
 
+        def to_cli_sync(self, *args, **options):
+            """pydantic-ai's chat in the terminal, for code that is not async."""
+            return run_sync(lambda: self.to_cli(*args, **options))
+
         @contextmanager
         def override(self, **options):
             """pydantic-ai's `override`; a bare model name is looked up in the settings."""
@@ -275,7 +279,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         """The conversation a run belongs to; None for one that brings its own history."""
         if not self.config.track_context or options.get("message_history") is not None or options.get("conversation"):
             return None
-        session_id = options.get("conversation_id")
+        # A delegate joins the conversation of the run it is called from: one agent's own would mix those of all callers.
+        session_id = options.get("conversation_id") or surrounding_session_id()
         return self.session(new_session_id() if session_id == "new" else session_id).log
 
     def _open_run(

@@ -45,8 +45,8 @@ class AgentResult(AgentRunResult[OutputDataT]):
         if isinstance(self.output, DeferredToolRequests):
             return "deferred"
         response = self.response
-        if not is_from_model(response):
-            return (response.metadata or {})[STOP_REASON_KEY]
+        if response.metadata is not None and STOP_REASON_KEY in response.metadata:
+            return response.metadata[STOP_REASON_KEY]
         reason = response.finish_reason
         return reason if reason in ("length", "content_filter") else "completed"
 
@@ -69,5 +69,5 @@ class GiveAgentResults(AbstractCapability[Any]):
 
 
 def is_from_model(response: ModelResponse) -> bool:
-    """Whether a model gave the response, and not a layer that ended the run in its place."""
-    return response.metadata is None or STOP_REASON_KEY not in response.metadata
+    """Whether a model gave the response, and not a capability in its place, which names no model and uses nothing."""
+    return response.model_name is not None or response.usage.has_values()

@@ -144,6 +144,11 @@ class _Place:
 _places: ContextVar[tuple[_Place, ...]] = ContextVar("mamba_agents_places", default=())
 
 
+def surrounding_session_id() -> str | None:
+    """The session of the run that this code runs inside of, as a tool does; None outside of one."""
+    return next((place.log.session_id for place in reversed(_places.get()) if place.is_held), None)
+
+
 def _outcome(run: AgentRun[Any, Any], error: BaseException | None) -> RunOutcome:
     if run.result is not None:
         return "completed"

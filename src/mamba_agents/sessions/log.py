@@ -34,6 +34,11 @@ class SessionLog:
         """Add events to the store; the next `load` brings them into the messages."""
         await self.store.append(self.session_id, events)
 
+    async def delete(self) -> None:
+        """Remove the session from the store."""
+        await self.store.delete(self.session_id)
+        self.messages, self._seq = [], 0
+
     def _apply(self, event: SessionEvent) -> None:
         self._seq += 1
         match event:

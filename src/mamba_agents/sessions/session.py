@@ -57,6 +57,10 @@ class Session:
         """Start the conversation anew; the log keeps what was said."""
         run_sync(lambda: self.log.append([ContextCleared()]))
 
+    def delete(self) -> None:
+        """Forget the conversation, its log included; a later run under its id begins a new one."""
+        run_sync(self.log.delete)
+
     def _responses(self) -> list[ModelResponse]:
         appended = (event.message for event in self.events() if isinstance(event, MessageAppended))
         return [message for message in appended if isinstance(message, ModelResponse)]

@@ -47,7 +47,7 @@ async def test_a_delegate_remembers_what_it_was_asked_also_when_asked_at_once() 
     agent = with_delegate(asks_twice_at_once(), delegate)
     await agent.run("go")
     assert answers(agent) == ["1: one", "2: two"]
-    assert prompts(delegate.messages) == ["one", "two"]
+    assert prompts(delegate.session(agent.session().id).messages) == ["one", "two"]
 
 
 @pytest.mark.anyio
