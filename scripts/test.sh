@@ -7,6 +7,9 @@ if [ $# -gt 0 ]; then
     exec "$UV" run --quiet pytest "$@"
 fi
 rm -f .coverage .coverage.*
+# For coverage's plugin, in the processes that the tests start too.
+PYTHONPATH=$PWD/scripts
+export PYTHONPATH
 "$UV" run --quiet coverage run -m pytest -n 2 --dist loadgroup
 "$UV" run --quiet coverage combine --quiet
 exec "$UV" run --quiet coverage report
