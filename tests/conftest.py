@@ -9,6 +9,8 @@ from mamba_agents.backends import create_local_backend
 
 # Set before anything imports a model library: no test reaches a network beyond loopback.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# The tests start many processes; each would compile every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(tryfirst=True)

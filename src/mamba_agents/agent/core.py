@@ -279,7 +279,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         """The conversation a run belongs to; None for one that brings its own history."""
         if not self.config.track_context or options.get("message_history") is not None or options.get("conversation"):
             return None
-        # A delegate joins the conversation of the run it is called from: one agent's own would mix those of all callers.
+        # A delegate joins the conversation it is called from: its own would mix those of all callers.
         session_id = options.get("conversation_id") or surrounding_session_id()
         return self.session(new_session_id() if session_id == "new" else session_id).log
 
