@@ -19,6 +19,9 @@ from pydantic_ai.messages import (
 
 from mamba_agents.agent.chat_types import ChatFile, InputAudio, MediaUrl, UserContentPart
 
+# Parts that no model sees, of versions after 2.62: this one is in 2.68.
+_NEVER_SENT = frozenset({"CapabilityLoadDeltaPart"})
+
 _logger = logging.getLogger(__name__)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 # The two audio formats OpenAI takes are named unlike their media types.
@@ -53,7 +56,8 @@ def to_chat_part(item: UserContent) -> UserContentPart | None:
 
 def warn_left_out(said: object) -> None:
     """Tell the log of something that a later pydantic-ai can say and chat messages, as far as known here, cannot."""
-    _logger.warning("Chat messages have no place for a %s; it was left out.", type(said).__name__)
+    if type(said).__name__ not in _NEVER_SENT:
+        _logger.warning("Chat messages have no place for a %s; it was left out.", type(said).__name__)
 
 
 def from_chat_part(part: UserContentPart) -> UserContent:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Se
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import cast, override
+from typing import Any, cast, override
 
 import httpx2
 from openai import AsyncStream
@@ -133,11 +133,10 @@ class ServerModel(OpenAIChatModel):
         return cast("list[ChatCompletionMessageParam]", encodable(mapped))
 
     @override
-    def _process_response(
-        self, response: ChatCompletion | str, *, include_raw_annotations: bool = False
-    ) -> ModelResponse:
+    def _process_response(self, response: ChatCompletion | str, **options: Any) -> ModelResponse:
+        # The options differ between versions of pydantic-ai.
         refuse_hidden_error(response, self.model_name)
-        return super()._process_response(response, include_raw_annotations=include_raw_annotations)
+        return super()._process_response(response, **options)
 
     @override
     async def _process_streamed_response(

@@ -6,8 +6,11 @@ from functools import cache
 
 from pydantic_ai import providers
 
-# The other names that pydantic-ai gives to two of its providers.
-_ALIASES = frozenset({"azure-responses", "openai-chat", "openai-responses"})
+# The other names that pydantic-ai gives to some of its providers; `google-decisions` since 2.68.
+_ALIASES = frozenset({"azure-responses", "google-decisions", "openai-chat", "openai-responses"})
+
+# Modules that go by no name of their own.
+_NO_NAMES = frozenset({"gateway", "openai-compatible"})
 
 
 def is_provider(name: str) -> bool:
@@ -24,4 +27,5 @@ def nearest_provider(name: str) -> str | None:
 def provider_names() -> frozenset[str]:
     """Give every name that may stand before the colon."""
     modules = (module.name for module in pkgutil.iter_modules(providers.__path__))
-    return _ALIASES | {name.replace("_", "-") for name in modules if not name.startswith("_") and name != "gateway"}
+    names = {name.replace("_", "-") for name in modules if not name.startswith("_")}
+    return _ALIASES | (names - _NO_NAMES)
