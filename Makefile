@@ -40,7 +40,7 @@ docs: install  ## Build the docs into site/
 bench: install  ## Ratios against a bare pydantic-ai agent, in one run
 	@$(RUN) python -m benchmarks $(ARGS)
 
-all: lint typecheck test docs  ## Everything CI runs, but for host-tests
+all: lint typecheck test docs  ## Everything CI runs
 
 clean:  ## Remove what the other targets made
 	@rm -rf .venv .tools site .coverage .coverage.* .ruff_cache .pytest_cache .hypothesis
