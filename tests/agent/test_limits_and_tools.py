@@ -64,7 +64,7 @@ async def test_the_result_says_that_the_limit_was_reached_and_the_closing_is_no_
     result = await agent.run("a")
     assert result.stop_reason == "max_iterations"
     assert result.output == "step 10"
-    assert agent.get_usage().request_count == 10
+    assert agent.get_usage().request_count == result.usage.requests == 10
     assert result.cost is None
     assert isinstance(agent.messages[-1], ModelResponse)
 

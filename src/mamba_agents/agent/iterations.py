@@ -35,6 +35,8 @@ class MaxIterations(AbstractCapability[Any]):
                 f"the run made {self.limit} model requests without an output of the type asked for; "
                 "raise `max_iterations` in AgentConfig, or simplify the task"
             )
+        # pydantic-ai counts what is answered in the model's place as a request too.
+        ctx.usage.requests -= 1
         text = _last_text(ctx.messages, ctx.run_id) or f"Stopped after {self.limit} model requests without an answer."
         raise SkipModelRequest(
             ModelResponse(parts=[TextPart(text)], metadata={STOP_REASON_KEY: "max_iterations"}, finish_reason="stop")
