@@ -1,12 +1,14 @@
 """Whatever is wrong is told in one line, with exit code 2 for what was given and 1 for what failed."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.backends.server import ModelServer, failure, serving
-from tests.cli.command import HELLO, Finished, mamba_agents
+from tests.cli.command import COMMAND, HELLO, Finished, environment, mamba_agents
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +158,55 @@ def test_a_traceback_is_shown_when_asked_for_and_the_line_still_comes_last(
     assert done.code == 2
     assert done.err.startswith("Traceback (most recent call last):")
     assert done.err_lines[-1].startswith("mamba-agents: no model is set")
+
+
+@pytest.mark.parametrize(("provider", "extra"), [("anthropic", "anthropic"), ("groq", "groq"), ("google", "google")])
+def test_a_provider_whose_extra_is_not_installed(tmp_path: Path, provider: str, extra: str) -> None:
+    code, line = told(mamba_agents("run", "Hi?", "--model", f"{provider}:x", cwd=tmp_path))
+    assert code == 2
+    assert line == (
+        f"the model's provider needs the extra '{extra}' of mamba-agents, which is not installed:"
+        f" run `pip install 'mamba-agents[{extra}]'`."
+    )
+
+
+def test_a_provider_that_is_no_extra_of_ours_has_the_hint_of_pydantic_ai(tmp_path: Path) -> None:
+    code, line = told(mamba_agents("run", "Hi?", "--model", "typesafe:x", cwd=tmp_path))
+    assert code == 2
+    assert "pydantic-ai-slim[typesafe]" in line
+
+
+def test_a_pipe_among_the_files_is_refused_and_not_waited_for(tmp_path: Path, server: ModelServer) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, line = told(mamba_agents("run", "Hi?", "pipe", cwd=tmp_path, server=server))
+    assert (code, line) == (2, "cannot read 'pipe': it is not a regular file; standard input takes pipes.")
+
+
+@pytest.mark.parametrize("arguments", [["run", "Hi?"], ["chat"], ["config", "show"]])
+def test_standard_output_that_is_closed_is_told_before_a_model_is_asked(
+    tmp_path: Path, server: ModelServer, arguments: list[str]
+) -> None:
+    asked = len(server.bodies)
+    code, line = told(with_closed(">&-", *arguments, cwd=tmp_path, server=server))
+    assert (code, line) == (2, "standard output is closed: there is no place for the answer.")
+    assert len(server.bodies) == asked
+
+
+def test_an_answer_is_as_good_with_standard_error_closed(tmp_path: Path, server: ModelServer) -> None:
+    done = with_closed("2>&-", "run", "Hi?", cwd=tmp_path, server=server)
+    assert (done.code, done.out) == (0, HELLO)
+
+
+def with_closed(stream: str, *arguments: str, cwd: Path, server: ModelServer) -> Finished:
+    """The command with one of its streams closed, which only a shell does."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {stream}', "sh", *COMMAND, *arguments],
+        cwd=cwd,
+        env=environment(server),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)

@@ -54,6 +54,14 @@ def test_explain_tells_source_and_shadowed_values(config: Run, tmp_path: Path) -
     assert told["shadowed"] == [{"value": 1, "source": "default"}]
 
 
+def test_explain_of_nothing_says_what_to_name(config: Run) -> None:
+    told = config("explain", "")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == (
+        "mamba-agents: the key is empty: name a setting or a section, such as model_backend.timeout.\n"
+    )
+
+
 def test_explain_of_a_section_explains_all_in_it(config: Run) -> None:
     told = json.loads(config("explain", "local", "--json").stdout)
     assert [each["key"] for each in told] == [f"local.{name}" for name in LocalSettings.model_fields]

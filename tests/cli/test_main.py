@@ -30,10 +30,11 @@ def test_every_command_is_listed_and_has_help(tmp_path: Path, command: str) -> N
     assert "Usage:" in done.out
 
 
-def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
-    done = mamba_agents(cwd=tmp_path)
-    assert done.code == 2
-    assert "Usage:" in done.out + done.err
+@pytest.mark.parametrize("arguments", [[], ["config"]])
+def test_without_a_command_the_help_is_shown_and_nothing_else(tmp_path: Path, arguments: list[str]) -> None:
+    done = mamba_agents(*arguments, cwd=tmp_path)
+    assert (done.code, done.err) == (2, "")
+    assert "Usage:" in done.out
 
 
 def test_the_version_is_the_package_s(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What is put before a model besides the question: standard input, text files and images."""
 
 import mimetypes
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Timer
+from typing import BinaryIO
 
 import click
 from pydantic_ai import BinaryContent, UserContent
@@ -86,11 +88,19 @@ def _cut(attachment: Attachment, part: float) -> Attachment:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.UsageError(f"cannot read {str(path)!r}: {reason}.") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file, and nothing that would be waited for or never ends."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError("it is not a regular file; standard input takes pipes")
+    return path.open("rb")
 
 
 def _read_standard_input() -> bytes:

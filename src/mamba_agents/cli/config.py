@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
+import click
 import typer
 
 from mamba_agents.cli.failures import FAILED, DebuggableCommand
@@ -97,6 +98,8 @@ def init(
 
 def _explanations(key: str) -> "list[Explanation]":
     """Of every setting in a section, or of the one."""
+    if not key.strip():
+        raise click.UsageError("the key is empty: name a setting or a section, such as model_backend.timeout.")
     settings = _settings()()
     inside = [each for each in settings.explain_all() if each.key.startswith(f"{key}.")]
     return inside or [settings.explain(key)]

@@ -16,6 +16,9 @@ FAILED = 1
 MISUSED = 2
 """What was given is wrong, and nothing was asked of a model."""
 
+_PROVIDER_EXTRAS = frozenset({"anthropic", "bedrock", "cohere", "google", "groq", "huggingface", "mistral", "xai"})
+"""The extras of pydantic-ai that are extras of ours by the same name."""
+
 _KEPT_CHARACTERS = 500
 """How much of the beginning and of the end of a line that is too long is shown."""
 
@@ -39,7 +42,8 @@ def report(error: Exception, *, debug: bool) -> int:
     """Say on standard error what went wrong, and give the exit code."""
     if debug:
         traceback.print_exception(error)
-    note(f"mamba-agents: {describe(error)}")
+    if line := describe(error):  # there is none where the help was shown instead
+        note(f"mamba-agents: {line}")
     return _explained(error)[1]
 
 
@@ -57,8 +61,20 @@ def _explained(error: Exception) -> tuple[str, int]:
             return str(error), MISUSED
         case AgentError() | OSError():
             return str(error), FAILED
+        case ImportError() if extra := re.search(r"pydantic-ai-slim\[([\w-]+)\]", str(error)):
+            return _without_extra(extra[1], str(error)), MISUSED
         case _:
             return _explained_by_host(error)
+
+
+def _without_extra(extra: str, hint: str) -> str:
+    """Name our extra where there is one; what pydantic-ai says is right for the others."""
+    if extra not in _PROVIDER_EXTRAS:
+        return hint
+    return (
+        f"the model's provider needs the extra '{extra}' of mamba-agents, which is not installed:"
+        f" run `pip install 'mamba-agents[{extra}]'`."
+    )
 
 
 def _explained_by_host(error: Exception) -> tuple[str, int]:

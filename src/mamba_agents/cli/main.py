@@ -3,11 +3,13 @@
 # pyright: reportUnknownMemberType=false
 # Typer's Option and Argument name a generic class of click's without its parameters.
 
+import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from mamba_agents._version import __version__
@@ -28,29 +30,39 @@ app.add_typer(config_app, name="config")
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="'provider:name', a name your server knows, or 'local'. Default: the settings'."
+        "--model",
+        "-m",
+        help="'provider:name', a name your server knows, or 'local'. Default: the setting model_backend.model.",
     ),
 ]
 System = Annotated[str, typer.Option("--system", "-s", help="The system prompt.")]
 Tools = Annotated[bool, typer.Option("--tools", help="Let the model read, list and search files, read-only.")]
 Root = Annotated[
     Path | None,
-    typer.Option("--root", help="The folder that --tools may see. Default: the settings'.", metavar="FOLDER"),
+    typer.Option("--root", help="The folder that --tools may see. Default: the setting tools.root.", metavar="FOLDER"),
 ]
-NoMemory = Annotated[bool, typer.Option("--no-memory", help="Remember nothing of the conversation.")]
 
 
 def main() -> None:
     """Run the command that the arguments name, and exit."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a model may say what the encoding cannot
     invocation = Invocation()
     try:
+        _prepare_streams()
         code = app(standalone_mode=False, obj=invocation)
     except Exception as error:  # noqa: BLE001  whatever it is, it is told in one line
         code = report(error, debug=invocation.debug)
     sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Make the standard streams take whatever is written to them; a closed one is None until here."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  open as long as the process
+    if sys.stdout is None:
+        raise click.UsageError("standard output is closed: there is no place for the answer.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a model may say what the encoding cannot
 
 
 def _show_version(wanted: bool) -> None:
@@ -79,12 +91,14 @@ def run(
     system: System = "",
     tools: Tools = False,
     root: Root = None,
-    no_memory: NoMemory = False,
+    no_memory: Annotated[
+        bool, typer.Option("--no-memory", help="Keep no conversation. One question has none: only chat differs.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the answer.")] = False,
 ) -> None:
     """Ask once: the answer goes to standard output, tokens, cost and time to standard error.
 
-    Standard input, when it is a pipe or a file, is attached as FILES are:
+    Standard input, when it is a pipe or a file, is attached like FILES:
 
     cat README.md | mamba-agents run --model local "What is this project?"
     """
@@ -100,7 +114,9 @@ def chat(
     system: System = "",
     tools: Tools = False,
     root: Root = None,
-    no_memory: NoMemory = False,
+    no_memory: Annotated[
+        bool, typer.Option("--no-memory", help="Remember nothing: every message stands alone.")
+    ] = False,
 ) -> None:
     """Talk with a model that remembers the conversation.
 

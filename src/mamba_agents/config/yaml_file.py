@@ -97,5 +97,6 @@ def _kind(node: yaml.Node) -> str:
 
 
 def _without_names(problem: str) -> str:
-    """The parser's sentence without what it quotes from the file, beyond single characters."""
-    return re.sub(r" (['\"]).{3,}\1", "", problem)
+    """The parser's sentence without what it quotes from the file, beyond single characters and its own <tokens>."""
+    told = re.sub(r"'(<stream end>|\\x00)'", "the end of the file", problem)
+    return re.sub(r" (['\"])(?!(?:.{1,2}|<[a-z ]+>)\1).{3,}\1", "", told)
