@@ -267,3 +267,24 @@ async def test_the_layers_hold_under_an_overriding_spec() -> None:
     with agent.override(spec={"instructions": "Be brief."}):
         assert (await agent.run("a")).stop_reason == "max_iterations"
     assert (await Agent(echo()).run("a")).stop_reason == "completed"
+
+
+async def test_the_closing_at_the_limit_is_not_streamed_twice_and_an_echo_that_is_none_is() -> None:
+    async def same(messages: list[ModelMessage], info: AgentInfo) -> Any:
+        yield "again"
+        if len(messages) < 4:
+            yield {1: DeltaToolCall("look", "{}", tool_call_id=f"c{len(messages)}")}
+
+    agent = agent_with_look(FunctionModel(stream_function=same))
+    assert [text async for text in agent.stream("a")] == ["again", "\n\nagain"]
+    limited = agent_with_look(tireless("step"), config=AgentConfig(max_iterations=2))
+    stream = limited.stream("a")
+    assert [text async for text in stream] == ["step 1", "\n\nstep 2"]
+    assert stream.result is not None
+    assert (stream.result.output, stream.result.stop_reason) == ("step 2", "max_iterations")
+
+
+async def test_the_closing_at_the_limit_leaves_the_cost_of_the_session_known() -> None:
+    agent = agent_with_look(tireless("step"), config=AgentConfig(max_iterations=2))
+    await agent.run("a")
+    assert agent.session().usage.requests == 2

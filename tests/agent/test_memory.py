@@ -474,3 +474,136 @@ async def test_a_deleted_session_is_gone_and_its_id_can_be_used_anew() -> None:
     session.delete()
     assert list(session.events()) == []
     assert (await session.run("b")).output == "1: b"
+
+
+class SlowStore(MemoryStore):
+    """A store that takes its time, as those on disks and networks do."""
+
+    async def append(self, session_id: str, events: Any) -> None:
+        await asyncio.sleep(0.01)
+        await super().append(session_id, events)
+
+    async def read(self, session_id: str, from_seq: int = 0) -> Any:
+        events = await super().read(session_id, from_seq)
+        await asyncio.sleep(0.01)
+        return events
+
+
+async def test_looking_at_memory_from_everywhere_does_not_change_it() -> None:
+    agent = Agent(echo(), session=Session(SlowStore(), "s"))
+    for i in range(3):
+        looks = [asyncio.to_thread(lambda: agent.messages) for _ in range(5)]
+        result, *_ = await asyncio.gather(agent.run(f"{i}"), *looks, *(agent.session().log.load() for _ in range(5)))
+        assert result.output == f"{i + 1}: {i}"
+    assert prompts(agent.messages) == ["0", "1", "2"]
+
+
+async def test_a_run_that_is_cancelled_while_it_is_written_down_is_written_down() -> None:
+    agent = Agent(echo(), session=Session(SlowStore(), "s"))
+    for delay in (0.005, 0.012, 0.015, 0.018, 0.022):
+        task = asyncio.create_task(agent.run("a"))
+        await asyncio.sleep(delay)
+        task.cancel()
+        await asyncio.wait([task])
+    kept = [message for message in agent.messages if isinstance(message, ModelResponse)]
+    assert len(kept) == agent.get_usage().request_count
+    assert (await agent.run("b")).output.endswith(": b")
+
+
+async def test_a_stream_that_is_kept_after_a_break_does_not_lock_the_session() -> None:
+    agent = Agent(echo())
+    stream = agent.stream("a b c")
+    async for _ in stream:
+        break
+    # The stream can still be read, so what comes now is inside of its run.
+    assert (await asyncio.wait_for(agent.run("d"), 20)).output == "1: d"
+    assert "".join([text async for text in stream]) == "a b c "
+    assert prompts(agent.messages) == ["d", "a b c"]
+
+
+async def test_a_run_in_the_body_of_a_stream_does_not_wait_for_it() -> None:
+    agent = Agent(echo())
+    answers: list[str] = []
+
+    async def read() -> None:
+        async for _ in agent.stream("a"):
+            answers.append((await agent.run("inner")).output)
+        async with agent.run_stream_events("b") as events:
+            async for _ in events:
+                answers.append((await agent.run("inner")).output)
+                break
+
+    await asyncio.wait_for(read(), 20)
+    assert answers[0] == "1: inner"
+    assert (await asyncio.wait_for(agent.run("after"), 20)).output.endswith(": after")
+
+
+async def test_a_sync_call_that_would_wait_for_the_loop_it_blocks_says_so() -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        started.set()
+        await release.wait()
+        return reply("done")
+
+    agent = Agent(FunctionModel(respond))
+    task = asyncio.create_task(agent.run("a"))
+    await started.wait()
+    with pytest.raises(RuntimeError, match="would wait for ever"):
+        agent.run_sync("b")
+    with pytest.raises(RuntimeError, match="would wait for ever"):
+        agent.session().delete()
+    release.set()
+    assert (await task).output == "done"
+
+
+async def test_what_a_tool_leaves_running_stays_in_the_conversation_of_its_caller() -> None:
+    aide = Agent(echo())
+    left: list[asyncio.Task[Any]] = []
+
+    async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return reply("done") if isinstance(messages[-1].parts[-1], ToolReturnPart) else call("later")
+
+    lead = Agent(FunctionModel(respond))
+
+    @lead.tool_plain
+    async def later() -> str:
+        async def ask() -> Any:
+            await asyncio.sleep(0.05)
+            return (await aide.run("in the background")).session_id
+
+        left.append(asyncio.create_task(ask()))
+        return "asked"
+
+    for name in ("ada", "bob"):
+        await lead.session(name).run("a")
+    assert [await task for task in left] == ["ada", "bob"]
+    assert aide.messages == []
+
+
+def test_ids_that_name_no_session_are_refused() -> None:
+    agent = Agent(echo())
+    for session_id in ("", "new"):
+        with pytest.raises(ValueError, match="session id"):
+            agent.session(session_id)
+    with pytest.raises(ValueError, match="session id"):
+        agent.run_sync("a", conversation_id="")
+    session = agent.session("ada")
+    for method in (
+        session.stream,
+        session.run_stream,
+        session.run_stream_sync,
+        session.run_stream_events,
+        session.iter,
+    ):
+        with pytest.raises(TypeError, match="conversation_id"):
+            method("a", conversation_id="bob")
+    with pytest.raises(TypeError, match="conversation_id"):
+        session.run_sync("a", conversation_id="bob")
+
+
+def test_a_session_can_be_streamed_by_sync_code() -> None:
+    session = Agent(echo()).session("ada")
+    with session.run_stream_sync("a") as stream:
+        assert stream.get_output() == "1: a "
+    assert prompts(session.messages) == ["a"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic_ai import RunContext
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
@@ -112,3 +113,22 @@ async def test_settings_reach_the_request_of_a_provider_also_below_a_function() 
         {"temperature": 0.5, "max_tokens": 7, "timeout": 3},
         {"temperature": 0.9, "max_tokens": 7, "timeout": 3},
     ]
+
+
+def test_an_agent_without_a_model_takes_that_of_the_settings_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMBA_MODEL_BACKEND__MODEL", "test")
+    assert Agent().model_name == "test"
+
+
+async def test_settings_follow_a_name_that_is_given_to_the_run() -> None:
+    seen: list[Any] = []
+
+    class Watch(AbstractCapability[Any]):
+        async def before_model_request(self, ctx: RunContext[Any], request_context: Any) -> Any:
+            seen.append(dict(request_context.model_settings or {}))
+            return request_context
+
+    agent = Agent(echo(), settings=SETTINGS, capabilities=[Watch()])
+    await agent.run("a")
+    await agent.run("a", model="test", model_settings={"max_tokens": 8})
+    assert seen == [{}, {"temperature": 0.5, "max_tokens": 8, "timeout": 3}]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import os
 import signal
 import subprocess
@@ -187,3 +188,47 @@ def test_a_process_ends_at_once_after_sync_calls() -> None:
     """)
     assert process.communicate(timeout=30) == ("bye\n", "")
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["run_sync", "run_stream_sync"])
+def test_a_misspelt_keyword_is_told(name: str) -> None:
+    with pytest.raises(TypeError, match="nonsense"):
+        getattr(Agent(echo()), name)("a", nonsense=1)
+
+
+def test_a_sync_stream_that_is_dropped_frees_its_session() -> None:
+    agent = Agent(echo())
+    stream = agent.run_stream_sync("a b c")
+    assert agent.messages == []
+    del stream
+    gc.collect()
+    assert agent.run_sync("d").output.endswith(": d")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_run_leaves_the_session_usable_in_both_processes() -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if prompts(messages)[-1] == "parent":
+            started.set()
+            release.wait(30)
+        return reply("done")
+
+    agent = Agent(FunctionModel(respond))
+    thread = threading.Thread(target=agent.run_sync, args=("parent",))
+    thread.start()
+    started.wait(30)
+    child = os.fork()
+    if child == 0:
+        is_right = False
+        try:
+            is_right = agent.run_sync("child").output == "done"
+        finally:
+            os._exit(0 if is_right else 1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    release.set()
+    thread.join()
+    assert status == 0
+    assert prompts(agent.messages) == ["parent"]

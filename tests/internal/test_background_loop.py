@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mamba_agents._internal.background_loop import background_loop, run_sync
+from mamba_agents._internal.background_loop import run_sync
 
 
 async def give[T](value: T) -> T:
@@ -21,12 +21,22 @@ def test_results_and_errors_pass() -> None:
         run_sync(fail)
 
 
-def test_a_call_from_its_own_thread_does_not_wait_for_itself() -> None:
-    async def nested() -> int:
-        return run_sync(lambda: give(1)) + run_sync(lambda: give(2))
+@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_calls_made_on_a_background_loop_do_not_wait_for_themselves(depth: int, in_thread: bool) -> None:
+    async def nested(level: int) -> int:
+        if level == 0:
+            return 0
+        if in_thread and level % 2:
+            return 1 + await asyncio.to_thread(run_sync, lambda: nested(level - 1))
+        return 1 + run_sync(lambda: nested(level - 1))
 
-    assert run_sync(nested) == 3
-    assert background_loop().nested() is background_loop().nested()
+    assert run_sync(lambda: nested(depth)) == depth
+
+
+def test_what_fails_before_it_is_awaited_reaches_the_caller() -> None:
+    with pytest.raises(TypeError):
+        run_sync(lambda: give())  # type: ignore[call-arg]
 
 
 def test_a_task_that_cancels_itself_is_cancelled_for_the_caller() -> None:

@@ -46,11 +46,12 @@ async def test_sessions_of_one_store_are_apart_and_can_be_deleted() -> None:
 async def test_usage_and_cost_are_sums_over_the_whole_log() -> None:
     session = Session()
     answer = ModelResponse(parts=[TextPart("b")], usage=RequestUsage(input_tokens=3, output_tokens=2, cost=Decimal(1)))
-    await session.log.append([*said(user("a"), answer), ContextCleared(), *said(user("c"), answer)])
+    blocked = reply("in place of a model's answer")
+    await session.log.append([*said(user("a"), answer), ContextCleared(), *said(user("c"), answer, blocked)])
     assert prompts(session.messages) == ["c"]
     assert (session.usage.requests, session.usage.input_tokens, session.usage.output_tokens) == (2, 6, 4)
     assert session.cost == 2
-    await session.log.append(said(reply("price unknown")))
+    await session.log.append(said(ModelResponse(parts=[TextPart("price unknown")], model_name="m")))
     assert session.cost is None
 
 

@@ -9,72 +9,83 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
+from contextvars import ContextVar
 
 
 class BackgroundLoop:
     """An event loop on a daemon thread of its own, from construction until the process ends."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._nested: BackgroundLoop | None = None
-        self._thread = threading.Thread(target=self._run_forever, name="mamba-agents-loop", daemon=True)
-        self._thread.start()
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self._run_forever, name="mamba-agents-loop", daemon=True).start()
 
-    def run[T](self, make: Callable[[], Coroutine[object, object, T]]) -> T:
+    def run[T](
+        self, make: Callable[[], Coroutine[object, object, T]], blocked: frozenset[asyncio.AbstractEventLoop]
+    ) -> T:
         """The result of the coroutine that `make` gives, run here with the caller's context variables.
 
         Ctrl-C cancels the coroutine, waits until it has ended, and then raises.
         """
-        if threading.current_thread() is self._thread:
-            # Blocking this loop until itself has finished would never end: one further loop does the work.
-            return self.nested().run(make)
         outcome: Future[T] = Future()
         tasks: list[asyncio.Task[T]] = []
 
+        async def go() -> T:
+            return await make()
+
         def start() -> None:
-            task = self._loop.create_task(make())
-            task.add_done_callback(lambda ended: _settle(outcome, ended))
-            tasks.append(task)
+            _blocked.set(blocked)
+            tasks.append(self.loop.create_task(go()))
+            tasks[0].add_done_callback(lambda ended: _settle(outcome, ended))
 
         # Runs `start` in a copy of this thread's context, which the task then inherits.
-        self._loop.call_soon_threadsafe(start)
+        self.loop.call_soon_threadsafe(start)
         try:
             return outcome.result()
         except BaseException:
             while not outcome.done():
                 # `tasks` is filled by `start`, which the loop runs before this.
-                self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108
+                self.loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108
                 wait([outcome])
             raise
 
-    def nested(self) -> "BackgroundLoop":
-        """The loop for sync calls made on this loop's own thread."""
-        if self._nested is None:
-            self._nested = BackgroundLoop()
-        return self._nested
-
     def _run_forever(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        asyncio.set_event_loop(self.loop)
         while True:
             try:
-                self._loop.run_forever()
+                self.loop.run_forever()
             except (SystemExit, KeyboardInterrupt):
                 # asyncio lets these out of the loop besides giving them to whoever awaits the task.
                 continue
 
 
 def run_sync[T](make: Callable[[], Coroutine[object, object, T]]) -> T:
-    """The result of the coroutine that `make` gives, run on the process's one background loop."""
-    return background_loop().run(make)
+    """The result of the coroutine that `make` gives, run on the process's one background loop.
+
+    A call made on that loop itself, as an async tool makes it, has it stand still: a further loop does the work then.
+    """
+    blocked = blocked_loops() | _running_loop()
+    return _free_loop(blocked).run(make, blocked)
 
 
-def background_loop() -> BackgroundLoop:
-    """The process's one background loop, started at the first call and made anew after a fork."""
-    global _current  # noqa: PLW0603 - one for the process is the point
+def blocked_loops() -> frozenset[asyncio.AbstractEventLoop]:
+    """The event loops that stand still until the code that asks has ended, since a sync call on them waits for it."""
+    return _blocked.get()
+
+
+def _running_loop() -> frozenset[asyncio.AbstractEventLoop]:
+    try:
+        return frozenset((asyncio.get_running_loop(),))
+    except RuntimeError:
+        return frozenset()
+
+
+def _free_loop(blocked: frozenset[asyncio.AbstractEventLoop]) -> BackgroundLoop:
     with _lock:
-        if _current is None:
-            _current = BackgroundLoop()
-        return _current
+        for loop in _loops:
+            if loop.loop not in blocked:
+                return loop
+        _loops.append(BackgroundLoop())
+        return _loops[-1]
 
 
 def _settle[T](outcome: Future[T], task: asyncio.Task[T]) -> None:
@@ -88,12 +99,17 @@ def _settle[T](outcome: Future[T], task: asyncio.Task[T]) -> None:
 
 def _forget_after_fork() -> None:
     # Threads do not survive a fork, and the lock may have been held by one of them.
-    global _current, _lock  # noqa: PLW0603
-    _current = None
+    global _lock  # noqa: PLW0603
+    _loops.clear()
     _lock = threading.Lock()
 
 
-_current: BackgroundLoop | None = None
+_loops: list[BackgroundLoop] = []
+"""The one loop of the process, and those for sync calls made on it, on those made on these, and so on."""
+
 _lock = threading.Lock()
+
+_blocked: ContextVar[frozenset[asyncio.AbstractEventLoop]] = ContextVar("mamba_agents_blocked", default=frozenset())
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)

@@ -34,7 +34,8 @@ from mamba_agents.agent.graceful import GRACEFUL_KEY, graceful
 from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
 from mamba_agents.agent.models import named_model, settings_for, with_settings
 from mamba_agents.agent.options import HostOptions, RunOptions
-from mamba_agents.agent.run_stream import RememberedStream
+from mamba_agents.agent.place import surrounding_session_id
+from mamba_agents.agent.run_stream import ReadEvents, RememberedStream
 from mamba_agents.agent.seat import Seat, SharedSeat
 from mamba_agents.agent.session import AgentSession, Prompt
 from mamba_agents.agent.signatures import TypedAgent
@@ -42,7 +43,7 @@ from mamba_agents.agent.specs import from_spec, spec_model
 from mamba_agents.agent.stream import TextStream
 from mamba_agents.agent.sync_stream import BackgroundStreamedResult
 from mamba_agents.agent.transcript import KeepTranscripts
-from mamba_agents.agent.turn import Turn, surrounding_session_id
+from mamba_agents.agent.turn import Turn
 from mamba_agents.config import AgentSettings
 from mamba_agents.sessions import Session
 from mamba_agents.sessions.log import SessionLog
@@ -145,7 +146,12 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
 
         Raises:
             RuntimeError: the agent was made with `track_context=False`.
+            ValueError: the id is empty, or "new", which as a `conversation_id` begins a session under an id of its own.
         """
+        if session_id in ("", "new"):
+            raise ValueError(
+                f"found the session id {session_id!r}; expected a name, or None for the agent's own session"
+            )
         if not self.config.track_context:
             raise RuntimeError(
                 "Context tracking is disabled for this agent, so it has no sessions; "
@@ -230,7 +236,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
     def stream(self, user_prompt: Prompt = None, **options: Unpack[RunOptions[AgentDepsT]]) -> TextStream[OutputDataT]:
         """The answer's text as it comes; after the last piece, `result` is what `run` would have given."""
         self._infer_name_of_caller(options.pop("infer_name", True))
-        return TextStream(self.run_stream_events(user_prompt, infer_name=False, **cast("Any", options)))
+        events = self.run_stream_events(user_prompt, infer_name=False, **cast("Any", options))
+        return TextStream(cast("ReadEvents[OutputDataT]", events))
 
     if not TYPE_CHECKING:  # pydantic-ai's signatures; what type checkers see of them stands in signatures.py
 
@@ -256,6 +263,11 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             self._infer_name_of_caller(infer_name)
             return RememberedStream(super().run_stream(user_prompt, infer_name=False, **options))
 
+        def run_stream_events(self, user_prompt=None, *, infer_name=True, **options):
+            """pydantic-ai's events of a run."""
+            self._infer_name_of_caller(infer_name)
+            return ReadEvents(super().run_stream_events(user_prompt, infer_name=False, **options))
+
         def to_cli_sync(self, *args, **options):
             """pydantic-ai's chat in the terminal, for code that is not async."""
             return run_sync(lambda: self.to_cli(*args, **options))
@@ -280,7 +292,9 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         if not self.config.track_context or options.get("message_history") is not None or options.get("conversation"):
             return None
         # A delegate joins the conversation it is called from: its own would mix those of all callers.
-        session_id = options.get("conversation_id") or surrounding_session_id()
+        session_id = options.get("conversation_id")
+        if session_id is None:
+            session_id = surrounding_session_id()
         return self.session(new_session_id() if session_id == "new" else session_id).log
 
     def _open_run(
@@ -299,7 +313,11 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         model = options.get("model")
         if model is None and options.get("spec") is not None:
             model = spec_model(options["spec"])
-        return {**options, "model": named_model(model, self.settings)} if isinstance(model, str) else options
+        if not isinstance(model, str):
+            return options
+        named = named_model(model, self.settings)
+        own = with_settings(options.get("model_settings"), named, self.settings)
+        return {**options, "model": named, **({} if own is None else {"model_settings": own})}
 
     def _keep_system_prompt(self) -> None:
         """Send it beside overriding instructions too, as pydantic-ai's `override` leaves a system prompt alone."""

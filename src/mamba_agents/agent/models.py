@@ -11,10 +11,10 @@ from mamba_agents.config import AgentSettings
 
 
 def settings_for(model: Model | str | None, settings: AgentSettings | None) -> AgentSettings:
-    """The settings an agent is given; else those found, for a model's name, and the defaults, for a ready model."""
+    """The settings an agent is given; else those found, and for a ready model the defaults, with nothing read."""
     if settings is not None:
         return settings
-    return AgentSettings() if isinstance(model, str) else _defaults()
+    return _defaults() if isinstance(model, Model) else AgentSettings()
 
 
 def named_model(model: Model | str | None, settings: AgentSettings) -> Model | str:

@@ -9,7 +9,7 @@ from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.output import OutputDataT
 
-from mamba_agents.sessions.session import total_cost
+from mamba_agents.sessions.session import is_from_model, total_cost
 
 type StopReason = Literal["completed", "max_iterations", "deferred", "length", "content_filter"]
 """Why a run ended: with an answer, at the limit of model requests, to wait for a person or another system, or
@@ -66,8 +66,3 @@ class GiveAgentResults(AbstractCapability[Any]):
             ours.__dict__.update(result.__dict__)
             return ours
         return result
-
-
-def is_from_model(response: ModelResponse) -> bool:
-    """Whether a model gave the response, and not a capability in its place, which names no model and uses nothing."""
-    return response.model_name is not None or response.usage.has_values()

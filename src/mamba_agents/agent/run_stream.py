@@ -1,12 +1,15 @@
-"""A streamed run whose last tool calls are remembered with their answers."""
+"""Streamed runs that know their turn, and turns that know their streamed run."""
 
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
+from pydantic_ai.agent import AgentRunEvents
 from pydantic_ai.messages import ModelMessage, ModelRequest
 from pydantic_ai.result import StreamedRunResult
+
+from mamba_agents.agent.place import reserve_place
 
 
 class RememberedStream[DepsT, OutputT](AbstractAsyncContextManager[StreamedRunResult[DepsT, OutputT]]):
@@ -37,6 +40,27 @@ class RememberedStream[DepsT, OutputT](AbstractAsyncContextManager[StreamedRunRe
         """The answers to the calls of the last response, if there were any."""
         messages = [] if self._result is None else self._result.new_messages()
         return [messages[-1]] if len(messages) > 1 and isinstance(messages[-1], ModelRequest) else []
+
+
+class ReadEvents[OutputT](AbstractAsyncContextManager[AgentRunEvents[OutputT]]):
+    """pydantic-ai's `run_stream_events`, whose reader counts as inside of the run."""
+
+    def __init__(self, manager: AbstractAsyncContextManager[AgentRunEvents[OutputT]]) -> None:
+        self._manager = manager
+
+    async def __aenter__(self) -> AgentRunEvents[OutputT]:
+        self._place = reserve_place()
+        return await self._manager.__aenter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        self.leave()
+        return await self._manager.__aexit__(exc_type, exc, traceback)
+
+    def leave(self) -> None:
+        """Stand outside of the run from now on, and so wait for its end."""
+        self._place.is_read = False
 
 
 def take_opening_stream() -> RememberedStream[Any, Any] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from pydantic_ai import AgentRun, UserContent
 from pydantic_ai.agent import AgentRunEvents, EventStreamHandler
 from pydantic_ai.output import OutputSpec
-from pydantic_ai.result import StreamedRunResult
+from pydantic_ai.result import StreamedRunResult, StreamedRunResultSync
 
 from mamba_agents.agent.options import RunOptions
 from mamba_agents.agent.result import AgentResult
@@ -101,5 +101,13 @@ class AgentSession[DepsT, OutputT](Session):
         """pydantic-ai's run, node by node."""
         return self.agent.iter(user_prompt, **self._here(options))
 
+    def run_stream_sync(
+        self, user_prompt: Prompt = None, **options: Unpack[RunOptions[DepsT]]
+    ) -> StreamedRunResultSync[DepsT, OutputT]:
+        """pydantic-ai's streamed result, for code that is not async."""
+        return self.agent.run_stream_sync(user_prompt, **self._here(options))
+
     def _here(self, options: RunOptions[DepsT]) -> Any:
+        if "conversation_id" in options:
+            raise TypeError("a session's runs take no `conversation_id`: they are on the session's own")
         return {**options, "conversation_id": self.id}

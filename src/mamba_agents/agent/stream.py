@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -11,6 +10,7 @@ from pydantic_ai.agent import AgentRunEvents
 from pydantic_ai.messages import AgentStreamEvent, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
 from mamba_agents.agent.result import AgentResult
+from mamba_agents.agent.run_stream import ReadEvents
 
 type _Event = AgentStreamEvent | AgentRunResultEvent[Any]
 
@@ -22,12 +22,13 @@ class TextStream[OutputT](AsyncIterator[str]):
     waits for that; a plain `break` leaves it to the event loop.
     """
 
-    def __init__(self, events: AbstractAsyncContextManager[AgentRunEvents[OutputT]]) -> None:
+    def __init__(self, events: ReadEvents[OutputT]) -> None:
         self._manager = events
         self._events: AgentRunEvents[OutputT] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._has_spoken = False
-        self._is_new_response = False
+        self._response = ""
+        self._echo = ""
+        self._is_new_response = True
         self._closed = False
         self.result: AgentResult[OutputT] | None = None
         """What the run gave, once the iteration has ended."""
@@ -71,12 +72,17 @@ class TextStream[OutputT](AsyncIterator[str]):
             return
         # Left by a `break`: nobody can wait any more, so the run's own event loop ends it.
         manager, loop = self._manager, self._loop
+        manager.leave()
         loop.call_soon_threadsafe(lambda: _closing.add(loop.create_task(_close(manager))))
 
     def _text(self, event: _Event) -> str:
         match event:
             case AgentRunResultEvent(result=result):
                 self.result = cast("AgentResult[OutputT]", result)
+                # The closing of a run at its limit says again what the model said last.
+                return "" if self.result.stop_reason == "max_iterations" else self._release()
+            case PartStartEvent(part=TextPart(content=text), index=0) if text and text == self._response:
+                self._echo, self._is_new_response = text, True
                 return ""
             case PartStartEvent(part=TextPart(content=text), index=index):
                 return self._spoken(text, starts_response=index == 0)
@@ -89,19 +95,26 @@ class TextStream[OutputT](AsyncIterator[str]):
                 return ""
 
     def _spoken(self, text: str, *, starts_response: bool = False) -> str:
+        held = self._release()
         self._is_new_response |= starts_response
         if not text:
-            return text
-        apart = "\n\n" if self._is_new_response and self._has_spoken else ""
-        self._has_spoken, self._is_new_response = True, False
-        return apart + text
+            return held
+        apart = "\n\n" if self._is_new_response and self._response else ""
+        self._response = text if self._is_new_response else self._response + text
+        self._is_new_response = False
+        return held + apart + text
+
+    def _release(self) -> str:
+        """What was held back as an echo, once it is known to be none."""
+        echo, self._echo = self._echo, ""
+        return self._spoken(echo) if echo else ""
 
 
 _closing: set[asyncio.Task[None]] = set()
 """An event loop holds its tasks weakly: these must not be collected before they end."""
 
 
-async def _close(manager: AbstractAsyncContextManager[Any]) -> None:
+async def _close(manager: ReadEvents[Any]) -> None:
     try:
         await manager.__aexit__(None, None, None)
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -34,26 +35,18 @@ class _BackgroundBridge[StreamT]:
         self.stream: StreamT = run_sync(self._enter)
 
     async def _enter(self) -> StreamT:
-        entered: asyncio.Future[StreamT] = asyncio.get_running_loop().create_future()
-        self._exit_asked: asyncio.Future[_ExitInfo] = asyncio.get_running_loop().create_future()
-        self._owner = asyncio.create_task(self._hold(entered))
+        loop = asyncio.get_running_loop()
+        entered: asyncio.Future[StreamT] = loop.create_future()
+        self._exit_asked: asyncio.Future[_ExitInfo] = loop.create_future()
+        self._owner = loop.create_task(_hold(self._manager, entered, self._exit_asked))
+        # For a result that is dropped without having been closed.
+        weakref.finalize(self, _ask_to_exit, loop, self._exit_asked)
         try:
             return await entered
         except BaseException:
             self._owner.cancel()
             await asyncio.wait([self._owner])
             raise
-
-    async def _hold(self, entered: asyncio.Future[StreamT]) -> None:
-        try:
-            stream = await self._manager.__aenter__()
-        except BaseException as error:
-            if not entered.done():
-                entered.set_exception(error)
-                return
-            raise
-        entered.set_result(stream)
-        await self._manager.__aexit__(*await self._exit_asked)
 
     def shutdown(self, exit_info: _ExitInfo = (None, None, None)) -> None:
         """Leave the stream, once."""
@@ -102,6 +95,30 @@ class _BackgroundBridge[StreamT]:
         finally:
             run_sync(stop)
         task.result()
+
+
+async def _hold[StreamT](
+    manager: AbstractAsyncContextManager[StreamT],
+    entered: asyncio.Future[StreamT],
+    exit_asked: asyncio.Future[_ExitInfo],
+) -> None:
+    try:
+        stream = await manager.__aenter__()
+    except BaseException as error:
+        if not entered.done():
+            entered.set_exception(error)
+            return
+        raise
+    entered.set_result(stream)
+    await manager.__aexit__(*await exit_asked)
+
+
+def _ask_to_exit(loop: asyncio.AbstractEventLoop, exit_asked: asyncio.Future[_ExitInfo]) -> None:
+    def ask() -> None:
+        if not exit_asked.done():
+            exit_asked.set_result((None, None, None))
+
+    loop.call_soon_threadsafe(ask)
 
 
 @asynccontextmanager

@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from contextvars import ContextVar
+from contextvars import Token
 from types import TracebackType
 from typing import Any
 
-import anyio
 from pydantic_ai import AgentRun, RunCancelled
 from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
 
-from mamba_agents.agent.result import is_from_model
+from mamba_agents.agent.place import Place, held_places, hold, join_session, leave_session
 from mamba_agents.agent.run_stream import take_opening_stream
 from mamba_agents.agent.transcript import KeepTranscripts
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
 from mamba_agents.sessions.log import has_open_calls
+from mamba_agents.sessions.session import is_from_model
 from mamba_agents.tokens import TokenUsage, UsageRecord, UsageTracker
 
 type OpenRun = Callable[[list[ModelMessage] | None], AbstractAsyncContextManager[AgentRun[Any, Any]]]
@@ -34,6 +34,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         "_held",
         "_log",
         "_open",
+        "_outside",
         "_run",
         "_run_manager",
         "_stream",
@@ -56,7 +57,8 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         self._transcripts = transcripts
         self._answers_calls = answers_calls
         self._stream = take_opening_stream()
-        self._held: _Place | None = None
+        self._held: Place | None = None
+        self._outside: Token[str | None] | None = None
 
     async def __aenter__(self) -> AgentRun[Any, Any]:
         history = None if self._log is None else await self._take_place(self._log)
@@ -86,12 +88,10 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
                 self._leave_place()
 
     async def _take_place(self, log: SessionLog) -> list[ModelMessage] | None:
-        outer = [place for place in _places.get() if place.is_held]
-        if not any(place.log is log for place in outer):
+        if not any(place.log is log for place in held_places()):
             await log.queue.acquire()
-            self._held = _Place(log)
-            # Seen by whatever this run calls; those that ended are dropped by the next run, so nothing need be reset.
-            _places.set((*outer, self._held))
+            self._held = hold(log)
+        self._outside = join_session(log.session_id)
         try:
             await log.load()
         except BaseException:
@@ -100,11 +100,14 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         if has_open_calls(log.messages) and not self._answers_calls:
             # pydantic-ai refuses a prompt after unanswered calls, such as those of a cancelled run.
             return repair_messages(log.messages)
-        return log.messages or None
+        # A copy: pydantic-ai looks at it more than once before it makes its own, and others may load meanwhile.
+        return list(log.messages) or None
 
     def _leave_place(self) -> None:
         if self._held is not None:
             self._held.leave()
+        if self._outside is not None:
+            leave_session(self._outside)
 
     async def _record(self, outcome: RunOutcome) -> None:
         run = self._run
@@ -118,35 +121,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
             messages = [*messages, *(answer for answer in self._stream.answers() if answer not in messages)]
         events: list[SessionEvent] = [MessageAppended(run_id=run_id, message=message) for message in messages]
         events.append(RunEnded(run_id=run_id, outcome=outcome))
-        if outcome == "completed":
-            await self._log.append(events)
-            return
-        # What was said and spent is kept whatever happens to the caller.
-        with anyio.CancelScope(shield=True):
-            await self._log.append(events)
-
-
-class _Place:
-    """The front of a session's queue, held by one run."""
-
-    __slots__ = ("is_held", "log")
-
-    def __init__(self, log: SessionLog) -> None:
-        self.log = log
-        self.is_held = True
-
-    def leave(self) -> None:
-        if self.is_held:
-            self.is_held = False
-            self.log.queue.release()
-
-
-_places: ContextVar[tuple[_Place, ...]] = ContextVar("mamba_agents_places", default=())
-
-
-def surrounding_session_id() -> str | None:
-    """The session of the run that this code runs inside of, as a tool does; None outside of one."""
-    return next((place.log.session_id for place in reversed(_places.get()) if place.is_held), None)
+        await self._log.append(events)
 
 
 def _outcome(run: AgentRun[Any, Any], error: BaseException | None) -> RunOutcome:

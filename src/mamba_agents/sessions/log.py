@@ -1,11 +1,13 @@
 """The log of one session, folded as far as it has been read."""
 
+import threading
 from collections.abc import Sequence
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, repair_messages
 
+from mamba_agents._internal.uninterrupted import uninterrupted
 from mamba_agents.sessions.events import ContextCleared, MessageAppended, SessionEvent
-from mamba_agents.sessions.store import SessionStore
+from mamba_agents.sessions.store import MemoryStore, SessionStore
 from mamba_agents.sessions.turn_queue import TurnQueue
 
 
@@ -15,35 +17,50 @@ class SessionLog:
     Everything that works on a session of one agent shares one log, and so one queue.
     """
 
-    __slots__ = ("_seq", "messages", "queue", "session_id", "store")
+    __slots__ = ("_guard", "_seq", "messages", "queue", "session_id", "store")
 
     def __init__(self, store: SessionStore, session_id: str) -> None:
         self.store = store
         self.session_id = session_id
         self.queue = TurnQueue()
+        self._guard = threading.Lock()
         self.messages: list[ModelMessage] = []
         """What the model sees of the conversation, as of the last `load`."""
         self._seq = 0
 
     async def load(self) -> None:
-        """Read what was appended since the last time, by whomever."""
-        for event in await self.store.read(self.session_id, self._seq):
-            self._apply(event)
+        """Read what was appended since the last time, by whomever. Safe to call from several threads and tasks."""
+        start = self._seq
+        events = await self.store.read(self.session_id, start)
+        with self._guard:
+            # Whoever was faster has applied some of these already; a session that was deleted meanwhile has none.
+            done = self._seq - start
+            for event in events[done:] if done >= 0 else ():
+                self._apply(event)
 
     async def append(self, events: Sequence[SessionEvent]) -> None:
-        """Add events to the store; the next `load` brings them into the messages."""
-        await self.store.append(self.session_id, events)
+        """Add events to the store, whatever happens to the caller; the next `load` brings them into the messages."""
+        writing = self.store.append(self.session_id, events)
+        if type(self.store) is MemoryStore:
+            await writing  # never waits, so nothing can come in between
+        else:
+            await uninterrupted(writing)
 
     async def delete(self) -> None:
-        """Remove the session from the store."""
-        await self.store.delete(self.session_id)
-        self.messages, self._seq = [], 0
+        """Remove the session from the store, after the runs that are under way."""
+        await self.queue.acquire()
+        try:
+            await self.store.delete(self.session_id)
+            with self._guard:
+                self.messages, self._seq = [], 0
+        finally:
+            self.queue.release()
 
     def _apply(self, event: SessionEvent) -> None:
         self._seq += 1
         match event:
             case MessageAppended(message=message):
-                if has_open_calls(self.messages) and not _answers_calls(message):
+                if isinstance(message, ModelRequest) and has_open_calls(self.messages) and not _answers_calls(message):
                     self.messages = repair_messages(self.messages)
                 self.messages.append(message)
             case ContextCleared():
@@ -57,7 +74,5 @@ def has_open_calls(messages: Sequence[ModelMessage]) -> bool:
     return bool(messages) and isinstance(last := messages[-1], ModelResponse) and bool(last.tool_calls)
 
 
-def _answers_calls(message: ModelMessage) -> bool:
-    return isinstance(message, ModelRequest) and any(
-        isinstance(part, ToolReturnPart) or part.part_kind == "retry-prompt" for part in message.parts
-    )
+def _answers_calls(message: ModelRequest) -> bool:
+    return any(isinstance(part, ToolReturnPart) or part.part_kind == "retry-prompt" for part in message.parts)

@@ -63,12 +63,17 @@ class Session:
 
     def _responses(self) -> list[ModelResponse]:
         appended = (event.message for event in self.events() if isinstance(event, MessageAppended))
-        return [message for message in appended if isinstance(message, ModelResponse)]
+        return [message for message in appended if isinstance(message, ModelResponse) and is_from_model(message)]
 
 
 def new_session_id() -> str:
     """An id no other session has."""
     return str(uuid4())
+
+
+def is_from_model(response: ModelResponse) -> bool:
+    """Whether a model gave the response, and not a capability in its place, which names no model and uses nothing."""
+    return response.model_name is not None or response.usage.has_values()
 
 
 def total_cost(responses: Sequence[ModelResponse]) -> Decimal | None:
