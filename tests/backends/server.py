@@ -21,6 +21,8 @@ class Call:
     headers: dict[str, str]
     """By lower-case name."""
     body: dict[str, Any]
+    client: tuple[str, int] = ("", 0)
+    """The other end of the connection."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,10 @@ class ModelServer:
         """The bodies of the chat requests, oldest first."""
         return [call.body for call in self.calls if call.method == "POST"]
 
+    def answer(self, body: dict[str, Any]) -> Answer:
+        """Give the answer to this chat request."""
+        return self.answers.pop(0) if self.answers else Answer()
+
     def serve(self) -> None:
         self._http.serve_forever(poll_interval=0.01)
 
@@ -91,9 +97,18 @@ class ModelServer:
         self._http.server_close()
 
 
+class Echo(ModelServer):
+    """Answers every prompt with itself."""
+
+    def answer(self, body: dict[str, Any]) -> Answer:
+        return Answer(body["messages"][-1]["content"])
+
+
 @contextmanager
-def serving(*answers: Answer, models: object = ("llama3.2", "qwen3:4b")) -> Iterator[ModelServer]:
-    server = ModelServer(answers, models)
+def serving(
+    *answers: Answer, models: object = ("llama3.2", "qwen3:4b"), kind: type[ModelServer] = ModelServer
+) -> Iterator[ModelServer]:
+    server = kind(answers, models)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
@@ -105,10 +120,12 @@ def serving(*answers: Answer, models: object = ("llama3.2", "qwen3:4b")) -> Iter
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 256  # tests come with many connections at once
     model_server: ModelServer
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept, as real servers keep them
     server: "_Http"
 
     def do_GET(self) -> None:
@@ -121,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._record(body)
-        answer = self.server.model_server.answers.pop(0) if self.server.model_server.answers else Answer()
+        answer = self.server.model_server.answer(body)
         time.sleep(answer.delay_seconds)
         if answer.raw is not None:
             self._plain(answer)
@@ -132,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _record(self, body: dict[str, Any]) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.model_server.calls.append(Call(self.command, self.path, headers, body))
+        self.server.model_server.calls.append(Call(self.command, self.path, headers, body, self.client_address))
 
     def _plain(self, answer: Answer) -> None:
         time.sleep(answer.delay_seconds if self.command == "GET" else 0)
@@ -162,6 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             for piece in pieces:
                 self.wfile.write(piece)
                 time.sleep(answer.pause_seconds)
+            self.close_connection |= answer.cut
         except ConnectionError:
             pass  # the client gave up first, which some tests are about
 

@@ -42,7 +42,8 @@ async def test_the_hosts_own_model_would_have_priced_it() -> None:
     """The reason for the tests above."""
     with serving() as server:
         model = OpenAIChatModel("gpt-4o", provider=OpenAIProvider(base_url=server.url, api_key="k"))
-        result = await Agent(model).run("Hi")
+        async with Agent(model) as agent:
+            result = await agent.run("Hi")
 
     assert result.usage.cost
 

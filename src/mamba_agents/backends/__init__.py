@@ -10,12 +10,14 @@ from mamba_agents.backends.factory import (
     create_vllm_backend,
 )
 from mamba_agents.backends.health import HealthStatus, health_check, health_check_sync
+from mamba_agents.backends.http_client import ClientPerLoop
 from mamba_agents.backends.local import create_local_backend
 from mamba_agents.backends.profiles import ModelProfile, get_profile, list_profiles, register_profile
 from mamba_agents.backends.request_settings import request_settings
 from mamba_agents.backends.resolve import resolve_model
 
 __all__ = [
+    "ClientPerLoop",
     "ConstrainedToolsModel",
     "HealthStatus",
     "LocalSettings",

@@ -24,6 +24,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from mamba_agents.backends.config import ModelBackendSettings, ServerKind
+from mamba_agents.backends.http_client import ClientPerLoop
 from mamba_agents.backends.profiles import get_profile
 from mamba_agents.backends.quirks import CallNumbers, clear_errors, refuse_hidden_error, refuse_unstreamed
 from mamba_agents.backends.request_settings import plain_headers, sampling
@@ -50,7 +51,7 @@ class ServerProvider(OpenAIProvider):
         http_client: httpx2.AsyncClient | None = None,
     ) -> None:
         # A key must be given here, or the SDK would send this server the one in OPENAI_API_KEY.
-        super().__init__(base_url=base_url, api_key=api_key or "none", http_client=http_client)
+        super().__init__(base_url=base_url, api_key=api_key or "none", http_client=http_client or ClientPerLoop())
         self._name = name
         self._client = self._client.with_options(timeout=timeout, max_retries=max_retries, default_headers=headers)
 

@@ -71,11 +71,14 @@ def _on_openai(name: str, backend: ModelBackendSettings) -> Model:
     from pydantic_ai.models.openai import OpenAIResponsesModel  # noqa: PLC0415
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
 
+    from mamba_agents.backends.http_client import ClientPerLoop  # noqa: PLC0415
+
     key = backend.api_key.get_secret_value() if backend.api_key else None
     settings = request_settings(backend)
     if backend.headers:
         settings["extra_headers"] = plain_headers(backend)
-    return with_tools(OpenAIResponsesModel(name, provider=OpenAIProvider(api_key=key), settings=settings), backend)
+    provider = OpenAIProvider(api_key=key, http_client=ClientPerLoop())
+    return with_tools(OpenAIResponsesModel(name, provider=provider, settings=settings), backend)
 
 
 def _unknown_provider(name: str, provider: str) -> str:

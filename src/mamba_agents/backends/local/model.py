@@ -16,6 +16,7 @@ from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.vllm import VLLMProvider
 from pydantic_ai.settings import ModelSettings
 
+from mamba_agents.backends.http_client import ClientPerLoop
 from mamba_agents.backends.local.grammar import GrammarSchemaTransformer
 from mamba_agents.backends.local.server import LlamaServer
 from mamba_agents.backends.local.weights import model_name
@@ -74,8 +75,8 @@ class LocalModel(ServerModel):
 
 
 def _provider(timeout: float) -> ServerProvider:
-    # No connection is kept, so that none outlives its event loop. No proxy stands before loopback.
-    client = httpx2.AsyncClient(limits=httpx2.Limits(max_keepalive_connections=0), trust_env=False)
+    # No connection is kept: in a forked process the server is another one. No proxy stands before loopback.
+    limits = httpx2.Limits(max_keepalive_connections=0)
     return ServerProvider(
         "local",
         base_url=_NOT_STARTED,
@@ -83,7 +84,7 @@ def _provider(timeout: float) -> ServerProvider:
         headers={},
         timeout=timeout,
         max_retries=0,  # nothing between here and the server can get better
-        http_client=client,
+        http_client=ClientPerLoop(lambda: httpx2.AsyncClient(limits=limits, trust_env=False)),
     )
 
 
