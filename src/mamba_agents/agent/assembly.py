@@ -5,11 +5,11 @@ from typing import Any
 from pydantic_ai.capabilities import AbstractCapability
 
 from mamba_agents.agent.config import AgentConfig
-from mamba_agents.agent.graceful import GracefulToolErrors
-from mamba_agents.agent.iterations import MaxIterations
-from mamba_agents.agent.pricing import CustomRates
+from mamba_agents.agent.layers.graceful import GracefulToolErrors
+from mamba_agents.agent.layers.iterations import MaxIterations
+from mamba_agents.agent.layers.pricing import CustomRates
+from mamba_agents.agent.layers.transcript import KeepTranscripts
 from mamba_agents.agent.result import GiveAgentResults
-from mamba_agents.agent.transcript import KeepTranscripts
 from mamba_agents.config import AgentSettings
 
 

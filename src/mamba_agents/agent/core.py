@@ -30,19 +30,19 @@ from mamba_agents._internal.background_loop import run_sync
 from mamba_agents.agent.assembly import assemble
 from mamba_agents.agent.callables import as_function
 from mamba_agents.agent.config import AgentConfig
-from mamba_agents.agent.graceful import GRACEFUL_KEY, graceful
+from mamba_agents.agent.layers.graceful import GRACEFUL_KEY, graceful
+from mamba_agents.agent.layers.seat import Seat, SharedSeat
+from mamba_agents.agent.layers.transcript import KeepTranscripts
 from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
 from mamba_agents.agent.models import named_model, settings_for, with_settings
 from mamba_agents.agent.options import HostOptions, RunOptions
 from mamba_agents.agent.place import surrounding_session_id
 from mamba_agents.agent.run_stream import ReadEvents, RememberedStream
-from mamba_agents.agent.seat import Seat, SharedSeat
 from mamba_agents.agent.session import AgentSession, Prompt
 from mamba_agents.agent.signatures import TypedAgent
 from mamba_agents.agent.specs import from_spec, spec_model
 from mamba_agents.agent.stream import TextStream
 from mamba_agents.agent.sync_stream import BackgroundStreamedResult
-from mamba_agents.agent.transcript import KeepTranscripts
 from mamba_agents.agent.turn import Turn
 from mamba_agents.config import AgentSettings
 from mamba_agents.sessions import Session

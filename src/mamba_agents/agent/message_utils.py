@@ -18,11 +18,11 @@ from pydantic_ai.messages import (
     ToolReturnPart,
 )
 
-from mamba_agents.agent.chat_check import check_chat_messages
-from mamba_agents.agent.chat_patch import Patch, difference, patched
-from mamba_agents.agent.chat_types import ChatMessage
-from mamba_agents.agent.message_export import request_part_messages, response_messages
-from mamba_agents.agent.message_import import request_part, response
+from mamba_agents.agent.chat.check import check_chat_messages
+from mamba_agents.agent.chat.export import request_part_messages, response_messages
+from mamba_agents.agent.chat.load import request_part, response
+from mamba_agents.agent.chat.patch import Patch, difference, patched
+from mamba_agents.agent.chat.types import ChatMessage
 
 type _Read = tuple[ModelRequestPart | ModelResponse, Patch | None]
 

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic_ai import AgentRun, RunCancelled
 from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
 
+from mamba_agents.agent.layers.transcript import KeepTranscripts
 from mamba_agents.agent.place import Place, held_places, hold, join_session, leave_session
 from mamba_agents.agent.run_stream import take_opening_stream
-from mamba_agents.agent.transcript import KeepTranscripts
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
 from mamba_agents.sessions.log import has_open_calls
 from mamba_agents.sessions.session import is_from_model
