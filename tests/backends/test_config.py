@@ -37,6 +37,22 @@ def test_secrets_are_in_no_repr_and_no_dump() -> None:
         assert "hunter" not in shown
 
 
+def test_a_password_in_the_address_is_shown_nowhere_and_kept_for_use() -> None:
+    settings = ModelBackendSettings(base_url="http://me:hunter2@[::1]:80/v1?a=b")
+
+    for shown in [repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump(mode="json"))]:
+        assert "http://**********@[::1]:80/v1?a=b" in shown
+        assert "hunter2" not in shown
+    assert settings.base_url == "http://me:hunter2@[::1]:80/v1?a=b"
+
+
+def test_an_address_without_a_password_is_shown_as_it_is() -> None:
+    settings = ModelBackendSettings(base_url="http://host/v1")
+
+    assert "base_url='http://host/v1'" in repr(settings)
+    assert settings.model_dump(mode="json")["base_url"] == "http://host/v1"
+
+
 def test_a_wrong_address_is_refused_without_showing_its_password() -> None:
     with pytest.raises(ValidationError, match=r"'ftp://host/v1' does not start with http:// or https://") as raised:
         ModelBackendSettings(base_url="ftp://me:hunter2@host/v1")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -88,6 +89,19 @@ async def test_a_key_is_sent_as_bearer_token(factory: Callable[..., Model], key:
 
     assert server.calls[0].headers["authorization"] == "Bearer sk-own"
     assert "sk-own" not in repr(model)
+
+
+@every_factory
+async def test_a_password_in_the_address_is_sent_and_is_in_no_message(factory: Callable[..., Model]) -> None:
+    with serving() as server:
+        model = factory("m", base_url=server.url.replace("//", "//me:hunter%402@"), max_retries=0)
+        result = await Agent(model).run("Hi")
+    with pytest.raises(ModelConnectionError) as raised:  # nobody listens any more
+        await Agent(factory("m", base_url="http://me:hunter%402@127.0.0.1:9/v1", max_retries=0)).run("Hi")
+
+    assert server.calls[0].headers["authorization"] == f"Basic {b64encode(b'me:hunter@2').decode()}"
+    assert "hunter" not in f"{model!r} {model.base_url} {model.provider!r} {result.all_messages_json()} {raised.value}"
+    assert result.response.provider_url == f"{server.url}/"
 
 
 @every_factory

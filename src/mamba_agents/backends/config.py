@@ -1,11 +1,11 @@
 """The settings of model servers and of the embedded model."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, override
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, field_validator
 
-from mamba_agents.backends.urls import url_problem
+from mamba_agents.backends.urls import masked_credentials, url_problem
 
 type ServerKind = Literal["ollama", "vllm", "lmstudio", "compatible"]
 """The servers whose manners are known, and any other that speaks OpenAI's chat protocol."""
@@ -17,7 +17,10 @@ class ModelBackendSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     base_url: str | None = None
-    """The address of an OpenAI-compatible server, such as `http://localhost:11434/v1`; unset means OpenAI itself."""
+    """The address of an OpenAI-compatible server, such as `http://localhost:11434/v1`; unset means OpenAI itself.
+
+    A user and password in it are sent as basic authentication, and masked in reprs and in dumps to JSON.
+    """
 
     api_key: SecretStr | None = None
     """Sent as a bearer token; most local servers need none. `OPENAI_API_KEY` counts only while no `base_url` is set."""
@@ -49,6 +52,15 @@ class ModelBackendSettings(BaseModel):
         if value is not None and (problem := url_problem(value)):
             raise ValueError(problem)
         return value
+
+    @field_serializer("base_url", when_used="json-unless-none")
+    def _mask_password(self, value: str) -> str:
+        return masked_credentials(value)
+
+    @override
+    def __repr_args__(self) -> Any:
+        for name, value in super().__repr_args__():
+            yield name, masked_credentials(value) if name == "base_url" and value else value
 
 
 class LocalSettings(BaseModel):

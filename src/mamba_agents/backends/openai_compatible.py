@@ -27,9 +27,9 @@ from mamba_agents.backends.config import ModelBackendSettings, ServerKind
 from mamba_agents.backends.http_client import ClientPerLoop
 from mamba_agents.backends.profiles import get_profile
 from mamba_agents.backends.quirks import CallNumbers, clear_errors, refuse_hidden_error, refuse_unstreamed
-from mamba_agents.backends.request_settings import plain_headers, sampling
+from mamba_agents.backends.request_settings import basic_authorization, plain_headers, sampling
 from mamba_agents.backends.surrogates import encodable
-from mamba_agents.backends.urls import is_loopback, is_ollama_cloud
+from mamba_agents.backends.urls import is_loopback, is_ollama_cloud, split_credentials
 
 # Ollama 0.32 takes `max_completion_tokens` and ignores it (github.com/ollama/ollama/issues/7125, read November 2026);
 # every server knows `max_tokens`.
@@ -51,8 +51,11 @@ class ServerProvider(OpenAIProvider):
         http_client: httpx2.AsyncClient | None = None,
     ) -> None:
         # A key must be given here, or the SDK would send this server the one in OPENAI_API_KEY.
-        super().__init__(base_url=base_url, api_key=api_key or "none", http_client=http_client or ClientPerLoop())
+        url, credentials = split_credentials(base_url)  # every message carries the address
+        super().__init__(base_url=url, api_key=api_key or "none", http_client=http_client or ClientPerLoop())
         self._name = name
+        if credentials:
+            headers = {"Authorization": basic_authorization(*credentials), **headers}
         self._client = self._client.with_options(timeout=timeout, max_retries=max_retries, default_headers=headers)
 
     @property

@@ -1,5 +1,7 @@
 """The part of the settings that travels with every request."""
 
+from base64 import b64encode
+
 from pydantic_ai.settings import ModelSettings
 
 from mamba_agents.backends.config import ModelBackendSettings
@@ -32,3 +34,8 @@ def request_settings(backend: ModelBackendSettings) -> ModelSettings:
 def plain_headers(backend: ModelBackendSettings) -> dict[str, str]:
     """Give the headers unmasked, to be sent."""
     return {name: value.get_secret_value() for name, value in backend.headers.items()}
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """Give the header of HTTP's basic authentication."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -1,8 +1,9 @@
 """What a model server's address must look like."""
 
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+_MASK = "**********"  # as pydantic masks a secret
 _EXAMPLE = "for example http://localhost:11434/v1"
 
 
@@ -27,6 +28,25 @@ def without_credentials(url: str) -> str:
     authority, slash, path = rest.partition("/")
     host = authority.rpartition("@")[2]
     return (scheme + separator + host + slash + path).partition("?")[0]
+
+
+def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Give the address without user and password, and these two where it names any."""
+    parts = urlsplit(url)
+    authority, separator, host = parts.netloc.rpartition("@")
+    if not separator:
+        return url, None
+    user, _, password = authority.partition(":")
+    return parts._replace(netloc=host).geturl(), (unquote(user), unquote(password))
+
+
+def masked_credentials(url: str) -> str:
+    """Give the address with user and password masked, and nothing else changed."""
+    parts = _split(url)
+    if parts is None:
+        return without_credentials(url)
+    authority, separator, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{_MASK}@{host}").geturl() if separator and authority else url
 
 
 def is_loopback(url: str) -> bool:
