@@ -5,6 +5,8 @@ from pydantic import ValidationError
 
 from mamba_agents.backends import LocalSettings, ModelBackendSettings
 
+LIMITS = {"context_window": 10_000_000, "threads": 1024, "parallel": 1024}
+
 
 def test_defaults() -> None:
     assert ModelBackendSettings().model_dump() == {
@@ -60,7 +62,31 @@ def test_a_wrong_address_is_refused_without_showing_its_password() -> None:
     assert "hunter2" not in str(raised.value)
 
 
-@pytest.mark.parametrize("wrong", [{"context_window": 0}, {"threads": 0}])
-def test_the_embedded_model_needs_a_window_and_a_thread(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"api_key": "sk-hunter2\n"}, "the key contains a space, a line break"),
+        ({"api_key": "sk-hunter2é"}, "not ASCII"),
+        ({"headers": {"X Team": "hunter2"}}, "'X Team' is no header's name"),
+        ({"headers": {"": "hunter2"}}, "'' is no header's name"),
+        ({"headers": {"X-Team": "hunter2\r\nX-Other: a"}}, "the value of 'X-Team' has a line break"),
+        ({"headers": {"X-Team": "hunter2 "}}, "outer space"),
+        ({"headers": {"X-Team": "hunter2é"}}, "non-ASCII"),
+    ],
+)
+def test_what_no_header_can_carry_is_refused_without_being_shown(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message) as raised:
+        ModelBackendSettings.model_validate(wrong)
+
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["", "a", "a b", "a\tb", "Bearer ~!x="])
+def test_plain_text_is_a_headers_value(value: str) -> None:
+    assert ModelBackendSettings.model_validate({"headers": {"X_Team.1": value}}).headers
+
+
+@pytest.mark.parametrize("wrong", [{name: value} for name in LIMITS for value in (0, LIMITS[name] + 1)])
+def test_the_embedded_models_numbers_have_limits(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         LocalSettings.model_validate(wrong)

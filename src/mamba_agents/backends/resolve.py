@@ -6,6 +6,7 @@ from pydantic_ai.models import Model, parse_model_id
 
 from mamba_agents.backends.config import LocalSettings, ModelBackendSettings
 from mamba_agents.backends.factory import server_model, with_tools
+from mamba_agents.backends.header_problems import key_problem
 from mamba_agents.backends.providers import is_provider, nearest_provider
 from mamba_agents.backends.request_settings import plain_headers, request_settings
 from mamba_agents.errors import ConfigurationError
@@ -61,12 +62,15 @@ def _embedded(path: str | None, backend: ModelBackendSettings, local: LocalSetti
 
 
 def _on_openai(name: str, backend: ModelBackendSettings) -> Model:
-    if backend.api_key is None and not os.environ.get("OPENAI_API_KEY"):
+    from_environment = os.environ.get("OPENAI_API_KEY")
+    if backend.api_key is None and not from_environment:
         raise ConfigurationError(
             f"The model {name!r} names no provider, and neither a server nor a key is set for it. Set "
             "MAMBA_MODEL_BACKEND__BASE_URL to a server's address, or OPENAI_API_KEY (or MAMBA_MODEL_BACKEND__API_KEY) "
             "for OpenAI, or write 'provider:name'; 'local' needs neither a key nor an account."
         )
+    if backend.api_key is None and from_environment and (problem := key_problem(from_environment)):
+        raise ConfigurationError(f"OPENAI_API_KEY cannot be sent: {problem}")
     # Load the OpenAI SDK only now that it is needed.
     from pydantic_ai.models.openai import OpenAIResponsesModel  # noqa: PLC0415
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415

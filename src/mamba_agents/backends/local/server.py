@@ -108,7 +108,7 @@ def _launch(options: ServerOptions, api_key: str) -> "Server":
         ) from error
     try:
         server = Server(_parameters(CommonParams(), options, api_key))
-    except RuntimeError as error:
+    except (RuntimeError, OverflowError) as error:  # the latter for numbers beyond a C int
         raise ModelBackendError(
             f"llama.cpp could not load the model {options.path}: {error} Expected a complete GGUF file of a kind this "
             "version of llama.cpp knows, and memory for it; download the file again, try a smaller context_window, or "
