@@ -10,7 +10,13 @@ from pydantic_ai.models import Model
 from tests.backends.server import Answer, Echo, serving
 
 from mamba_agents.agent import Agent
-from mamba_agents.backends import LocalSettings, ModelBackendSettings, create_ollama_backend, resolve_model
+from mamba_agents.backends import (
+    ClientPerLoop,
+    LocalSettings,
+    ModelBackendSettings,
+    create_ollama_backend,
+    resolve_model,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -68,5 +74,19 @@ def test_a_loop_keeps_its_connections_and_closes_them_at_its_end() -> None:
 
         asyncio.run(twice())
         asyncio.run(twice())
+
+    assert len({call.client for call in server.calls}) == 2
+
+
+def test_closing_closes_the_connections_of_this_loop_and_a_request_opens_new_ones() -> None:
+    async def asked_closed_and_asked(url: str) -> None:
+        client = ClientPerLoop()
+        for _ in range(2):
+            assert (await client.get(f"{url}/models")).status_code == 200
+            await client.aclose()
+        await client.aclose()
+
+    with serving() as server:
+        asyncio.run(asked_closed_and_asked(server.url))
 
     assert len({call.client for call in server.calls}) == 2

@@ -45,7 +45,10 @@ class ModelBackendSettings(BaseModel):
     """Further headers of every request; their values are masked like keys, because many are."""
 
     constrained_tools: bool | None = None
-    """Whether tool calls are made by constraining the output to a JSON schema; unset: as the model's profile says."""
+    """Whether tool calls are made by constraining the output to a JSON schema; unset: as the model's profile says.
+
+    It does not reach the models of `provider:name`.
+    """
 
     @field_validator("base_url")
     @classmethod
