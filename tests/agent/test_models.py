@@ -1,5 +1,6 @@
 """Which model an agent talks to, and with which settings."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,31 @@ async def test_settings_follow_a_name_that_is_given_to_the_run() -> None:
     await agent.run("a")
     await agent.run("a", model="test", model_settings={"max_tokens": 8})
     assert seen == [{}, {"temperature": 0.5, "max_tokens": 8, "timeout": 3}]
+
+
+def test_a_hosted_model_is_shared_by_sync_and_async_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(*(Answer("hello") for _ in range(6)), models=("gpt-4o",)) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        agent = Agent("openai-chat:gpt-4o")
+
+        async def run() -> str:
+            return (await agent.run("async")).output
+
+        for _ in range(2):
+            assert agent.run_sync("sync").output == "hello"
+            assert asyncio.run(run()) == "hello"
+        with Agent(echo()).override(model="openai-chat:gpt-4o"):
+            pass
+        overridden = Agent(echo())
+        with overridden.override(model="openai-chat:gpt-4o"):
+            assert overridden.run_sync("sync").output == "hello"
+            assert asyncio.run(overridden.run("async")).output == "hello"
+
+
+def test_a_capability_that_looks_names_up_is_asked_first() -> None:
+    class LookUp(AbstractCapability[Any]):
+        async def resolve_model_id(self, ctx: Any, *, model_id: str) -> Any:
+            return echo() if model_id == "openai:mine" else None
+
+    assert Agent("openai:mine", capabilities=[LookUp()]).run_sync("a").output == "1: a"

@@ -34,7 +34,7 @@ from mamba_agents.agent.layers.graceful import GRACEFUL_KEY, graceful
 from mamba_agents.agent.layers.seat import Seat, SharedSeat
 from mamba_agents.agent.layers.transcript import KeepTranscripts
 from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
-from mamba_agents.agent.models import named_model, settings_for, with_settings
+from mamba_agents.agent.models import named_model, ready_model, settings_for, with_settings
 from mamba_agents.agent.options import HostOptions, RunOptions
 from mamba_agents.agent.place import surrounding_session_id
 from mamba_agents.agent.run_stream import ReadEvents, RememberedStream
@@ -104,7 +104,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         if name is not None or not host.get("defer_model_check"):
             model = named_model(model, self.settings)
         super().__init__(
-            model,
+            ready_model(model, capabilities or (), deferred=host.get("defer_model_check", False)),
             tools=[as_function(tool) for tool in tools or ()],
             toolsets=toolsets,
             system_prompt=() if is_remembered or not prompt else system_prompt or prompt,
@@ -275,7 +275,10 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         @contextmanager
         def override(self, **options):
             """pydantic-ai's `override`; a bare model name is looked up in the settings."""
-            with super().override(**self._with_model(options)):
+            options = self._with_model(options)
+            if isinstance(options.get("model"), str):
+                options["model"] = ready_model(options["model"], self.root_capability.capabilities)
+            with super().override(**options):
                 self._keep_system_prompt()
                 yield
 

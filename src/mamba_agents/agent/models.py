@@ -1,12 +1,15 @@
 """What an agent makes of the model it is given."""
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
-from pydantic_ai import AgentModelSettings, RunContext
+from pydantic_ai import AgentCapability, AgentModelSettings, RunContext
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 
-from mamba_agents.backends import request_settings, resolve_model
+from mamba_agents.backends import hosted_model, request_settings, resolve_model
 from mamba_agents.config import AgentSettings
 
 
@@ -25,6 +28,14 @@ def named_model(model: Model | str | None, settings: AgentSettings) -> Model | s
         ConfigurationError: the name leads nowhere.
     """
     return resolve_model(model, settings.model_backend, settings.local)
+
+
+def ready_model(
+    model: Model | str | None, capabilities: Sequence[AgentCapability[Any]], *, deferred: bool = False
+) -> Model | str | None:
+    """The model behind a `provider:name`, unless it is made later, or a capability looks names up."""
+    looked_up = (isinstance(one, AbstractCapability) and one.has_resolve_model_id for one in capabilities)
+    return hosted_model(model) if isinstance(model, str) and not deferred and not any(looked_up) else model
 
 
 def with_settings[DepsT](

@@ -10,6 +10,7 @@ from mamba_agents.backends.factory import (
     create_vllm_backend,
 )
 from mamba_agents.backends.health import HealthStatus, health_check, health_check_sync
+from mamba_agents.backends.hosted import hosted_model
 from mamba_agents.backends.http_client import ClientPerLoop
 from mamba_agents.backends.local import create_local_backend
 from mamba_agents.backends.profiles import ModelProfile, get_profile, list_profiles, register_profile
@@ -32,6 +33,7 @@ __all__ = [
     "get_profile",
     "health_check",
     "health_check_sync",
+    "hosted_model",
     "list_profiles",
     "register_profile",
     "request_settings",
