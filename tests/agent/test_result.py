@@ -168,3 +168,16 @@ async def test_token_counts_are_those_of_the_text_or_those_last_reported() -> No
     assert agent.get_token_count() == 0
     result = await agent.run("a")
     assert agent.get_token_count() == result.usage.total_tokens
+
+
+async def test_the_cost_comes_in_and_out_apart_where_that_is_known() -> None:
+    agent = Agent(model_x(), settings=AgentSettings(cost_rates=RATES))
+    await agent.run("a")
+    breakdown = agent.get_cost_breakdown()
+    assert breakdown is not None
+    assert (breakdown.prompt_cost, breakdown.completion_cost, breakdown.total_cost) == (1, 1, 2)
+    assert breakdown.model == "model-x"
+    assert agent.cost_estimator.get_rate("model-x") == RATES["model-x"]
+    unknown = Agent(echo())
+    await unknown.run("a")
+    assert unknown.get_cost_breakdown() is None

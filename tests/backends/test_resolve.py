@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 from pydantic_ai import Agent, providers
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model
 from pydantic_ai.models.test import TestModel
 from tests.backends.server import Answer, serving
 
 from mamba_agents.backends import (
+    ClientPerLoop,
     ConstrainedToolsModel,
     LocalSettings,
     ModelBackendSettings,
+    hosted_model,
     request_settings,
     resolve_model,
 )
@@ -211,3 +214,18 @@ async def test_a_hosted_provider_gets_what_was_set_and_keeps_its_own_defaults() 
 
     assert request_settings(ModelBackendSettings()) == {}
     assert request_settings(every) == {"temperature": 0.5, "max_tokens": 9, "timeout": 3, "max_retries": 1}
+
+
+# The only provider installed here that wants the older httpx.
+@pytest.mark.filterwarnings("ignore:`GitHubProvider` is deprecated")
+async def test_a_hosted_model_has_connections_for_each_loop_where_its_provider_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("GITHUB_API_KEY", "sk-test")
+    hosted, older = hosted_model("openai-chat:gpt-4o"), hosted_model("github:gpt-4o")
+
+    assert isinstance(hosted.client._client, ClientPerLoop)  # type: ignore[attr-defined] - the SDK's own
+    assert not isinstance(older.client._client, ClientPerLoop)  # type: ignore[attr-defined] - wants the older httpx
+    with pytest.raises(UserError, match="gateway"):
+        hosted_model("gateway/openai:gpt-4o")
