@@ -26,7 +26,7 @@ class TextStream[OutputT](AsyncIterator[str]):
         self._manager = events
         self._events: AgentRunEvents[OutputT] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._response = ""
+        self._pieces: list[str] = []  # of the response so far; joined when the next one begins
         self._echo = ""
         self._is_new_response = True
         self._closed = False
@@ -77,11 +77,13 @@ class TextStream[OutputT](AsyncIterator[str]):
 
     def _text(self, event: _Event) -> str:
         match event:
+            case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+                return self._spoken(text)
             case AgentRunResultEvent(result=result):
                 self.result = cast("AgentResult[OutputT]", result)
                 # The closing of a run at its limit says again what the model said last.
                 return "" if self.result.stop_reason == "max_iterations" else self._release()
-            case PartStartEvent(part=TextPart(content=text), index=0) if text and text == self._response:
+            case PartStartEvent(part=TextPart(content=text), index=0) if text and text == "".join(self._pieces):
                 self._echo, self._is_new_response = text, True
                 return ""
             case PartStartEvent(part=TextPart(content=text), index=index):
@@ -89,8 +91,6 @@ class TextStream[OutputT](AsyncIterator[str]):
             case PartStartEvent(index=0):
                 self._is_new_response = True
                 return ""
-            case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
-                return self._spoken(text)
             case _:
                 return ""
 
@@ -99,9 +99,11 @@ class TextStream[OutputT](AsyncIterator[str]):
         self._is_new_response |= starts_response
         if not text:
             return held
-        apart = "\n\n" if self._is_new_response and self._response else ""
-        self._response = text if self._is_new_response else self._response + text
-        self._is_new_response = False
+        apart = ""
+        if self._is_new_response:
+            apart = "\n\n" if self._pieces else ""
+            self._pieces, self._is_new_response = [], False
+        self._pieces.append(text)
         return held + apart + text
 
     def _release(self) -> str:
