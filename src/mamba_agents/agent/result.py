@@ -36,7 +36,10 @@ class AgentResult(AgentRunResult[OutputDataT]):
 
     @property
     def session_id(self) -> str:
-        """The conversation the run belongs to: `agent.session(result.session_id)` goes on with it."""
+        """The conversation the run belongs to; `agent.session(result.session_id)` goes on with a remembered one.
+
+        A run that brought its own history, or of an agent without memory, is remembered under no id.
+        """
         return self.conversation_id
 
     @property
