@@ -15,7 +15,7 @@ from pydantic_ai.usage import RequestUsage
 
 from mamba_agents.agent import Agent, AgentConfig, AgentResult
 from mamba_agents.config import AgentSettings
-from mamba_agents.tokens import ModelRate
+from mamba_agents.tokens import ModelRate, TokenCounter, TokenizerConfig
 from tests.helpers import call, echo
 
 pytestmark = pytest.mark.anyio
@@ -181,3 +181,13 @@ async def test_the_cost_comes_in_and_out_apart_where_that_is_known() -> None:
     unknown = Agent(echo())
     await unknown.run("a")
     assert unknown.get_cost_breakdown() is None
+
+
+def test_tokens_are_counted_as_the_config_says_and_else_as_the_settings_say() -> None:
+    text = "人工智能正在改变世界"
+    old, new = TokenizerConfig(encoding="cl100k_base"), TokenizerConfig(encoding="o200k_base")
+    settings = AgentSettings(tokenizer=old)
+    by_settings = Agent(echo(), settings=settings).get_token_count(text)
+    by_config = Agent(echo(), settings=settings, config=AgentConfig(tokenizer=new)).get_token_count(text)
+    assert by_settings == TokenCounter(old).count(text)
+    assert by_config == TokenCounter(new).count(text) != by_settings
