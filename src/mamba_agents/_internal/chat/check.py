@@ -6,7 +6,7 @@ from typing import cast
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from mamba_agents.agent.chat.types import AssistantChatMessage, ChatMessage
+from mamba_agents._internal.chat.types import AssistantChatMessage, ChatMessage
 
 _JSON = TypeAdapter(list[dict[str, JsonValue]], config=ConfigDict(defer_build=True, allow_inf_nan=False))
 _CHAT = TypeAdapter(list[ChatMessage], config=ConfigDict(defer_build=True))

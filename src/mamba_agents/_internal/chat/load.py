@@ -13,8 +13,8 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from mamba_agents.agent.chat.content import from_chat_part
-from mamba_agents.agent.chat.types import (
+from mamba_agents._internal.chat.content import from_chat_part
+from mamba_agents._internal.chat.types import (
     AssistantChatMessage,
     SystemChatMessage,
     TextContentPart,

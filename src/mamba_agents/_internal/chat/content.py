@@ -17,7 +17,7 @@ from pydantic_ai.messages import (
     VideoUrl,
 )
 
-from mamba_agents.agent.chat.types import ChatFile, InputAudio, MediaUrl, UserContentPart
+from mamba_agents._internal.chat.types import ChatFile, InputAudio, MediaUrl, UserContentPart
 
 # Parts that no model sees, of versions after 2.62: this one is in 2.68.
 _NEVER_SENT = frozenset({"CapabilityLoadDeltaPart"})

@@ -29,8 +29,8 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from mamba_agents.agent.chat.content import to_chat_part, warn_left_out
-from mamba_agents.agent.chat.types import (
+from mamba_agents._internal.chat.content import to_chat_part, warn_left_out
+from mamba_agents._internal.chat.types import (
     AssistantChatMessage,
     ChatMessage,
     ChatToolCall,

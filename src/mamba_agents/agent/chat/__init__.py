@@ -1,1 +1,0 @@
-"""OpenAI's chat messages as history and back: `message_utils` has the two functions, these are their parts."""
