@@ -2,18 +2,25 @@
 
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic_ai import AgentRunResult, DeferredToolRequests, RunContext
 from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.output import OutputDataT
 
-from mamba_agents.sessions.session import is_from_model, total_cost
+from mamba_agents.agent.layers.metering import UNPRICED_KEY
+from mamba_agents.sessions.session import is_from_model
+from mamba_agents.tokens.cost import response_cost
 
-type StopReason = Literal["completed", "max_iterations", "deferred", "length", "content_filter"]
-"""Why a run ended: with an answer, at the limit of model requests, to wait for a person or another system, or
-because the provider cut the answer short."""
+type StopReason = Literal[
+    "completed", "max_iterations", "budget", "loop", "timeout", "deferred", "length", "content_filter"
+]
+"""Why a run ended: with an answer, at the limit of model requests, at a budget, because the model repeated a tool call,
+because its time was over, to wait for a person or another system, or because the provider cut the answer short."""
+
+LIMITS: Final[frozenset[StopReason]] = frozenset({"max_iterations", "budget", "loop", "timeout"})
+"""The reasons of runs that were ended from outside."""
 
 STOP_REASON_KEY = "mamba_agents.stop_reason"
 """Where a layer that ends a run writes its reason: the metadata of the response it ends it with."""
@@ -29,10 +36,17 @@ class AgentResult(AgentRunResult[OutputDataT]):
 
     @property
     def cost(self) -> Decimal | None:
-        """USD for the run, agents it delegated to included; None when the price of a response is unknown."""
+        """USD for the run, agents it delegated to with `usage=ctx.usage` included; None when a price is unknown.
+
+        Replies that are no longer in the run's messages, such as those that compaction took out, are in it too. Of
+        delegates that are plain pydantic-ai agents, only the prices that are known can be.
+        """
+        if self.__dict__.get(UNPRICED_KEY):
+            return None
         responses = [message for message in self.new_messages() if isinstance(message, ModelResponse)]
-        own = total_cost([response for response in responses if is_from_model(response)])
-        return own if own is None or self.usage.cost is None else self.usage.cost
+        if any(is_from_model(response) and response_cost(response) is None for response in responses):
+            return None
+        return self.usage.cost or Decimal(0)
 
     @property
     def session_id(self) -> str:

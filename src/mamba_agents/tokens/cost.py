@@ -1,13 +1,21 @@
 """What tokens cost."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from mamba_agents.tokens.config import ModelRate
+from mamba_agents.tokens.servers import server_price
 from mamba_agents.tokens.usage import TokenUsage
 
+if TYPE_CHECKING:  # so that counting does not load pydantic-ai
+    from pydantic_ai.messages import ModelResponse
+
 _MILLION = Decimal(1_000_000)
+_NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,35 +29,49 @@ class CostBreakdown:
 
 
 class CostEstimator:
-    """Prices usage: by the rates it was given, else by the table of `genai-prices`, which knows cache and tiers.
+    """Prices usage: by the rates it was given, else by the table of `genai-prices`, which knows cache, audio and tiers.
 
-    A model that neither knows has no price, which is None and never 0.
+    Models are named `"gpt-4o"`, or `"openai:gpt-4o"` for one provider's. A rate's name may be a pattern, such as
+    `"gpt-4*"` or `"ollama:*"`; the exact name wins over patterns, and a longer pattern over a shorter one. A model that
+    neither knows has no price, which is None and never 0; servers of one's own, such as `"ollama:llama3.2"`, cost 0.
     """
 
     def __init__(self, custom_rates: Mapping[str, ModelRate] | None = None) -> None:
         self._rates = dict(custom_rates or {})
+        self._patterns = _patterns(self._rates)
 
     def get_rate(self, model: str) -> ModelRate | None:
-        """The rate given for this very name; None when the price table decides."""
-        return self._rates.get(model)
+        """The given rate that prices this model; None when the price table decides."""
+        names = list(_names(model))
+        for name in names:
+            if name in self._rates:
+                return self._rates[name]
+        for pattern in self._patterns:
+            if any(fnmatchcase(name, pattern) for name in names):
+                return self._rates[pattern]
+        return None
 
     def set_rate(self, model: str, rate: ModelRate) -> None:
-        """Price a model from now on."""
+        """Price a model, or those that a pattern names, from now on."""
         self._rates[model] = rate
+        self._patterns = _patterns(self._rates)
 
     def get_all_rates(self) -> dict[str, ModelRate]:
-        """The given rates by model; a new dict."""
+        """The given rates by model or pattern; a new dict."""
         return dict(self._rates)
 
-    def breakdown(self, usage: TokenUsage, model: str) -> CostBreakdown | None:
-        """What the usage costs, in and out apart; None when the model has no known price."""
-        rate = self._rates.get(model)
-        if rate is None:
-            return _from_price_table(usage, model)
-        prompt, completion = _prompt_cost(usage, rate), usage.completion_tokens * rate.output / _MILLION
-        return CostBreakdown(
-            prompt_cost=prompt, completion_cost=completion, total_cost=prompt + completion, model=model
-        )
+    def breakdown(self, usage: TokenUsage, model: str, *, when: datetime | None = None) -> CostBreakdown | None:
+        """What the usage costs, in and out apart; None when the model has no known price.
+
+        `when` it was used matters to providers whose prices change with the hour or the year; None is now.
+        """
+        rate = self.get_rate(model)
+        if rate is not None:
+            return _by_rate(usage, rate, model)
+        provider, name = _parted(model)
+        if provider is not None and server_price(provider, None, name) == "free":
+            return CostBreakdown(prompt_cost=_NOTHING, completion_cost=_NOTHING, total_cost=_NOTHING, model=model)
+        return _by_price_table(usage, model, when)
 
     def estimate(self, usage: TokenUsage, model: str) -> Decimal | None:
         """USD for the usage; None when the model has no known price."""
@@ -61,29 +83,105 @@ class CostEstimator:
         return self.estimate(TokenUsage(prompt_tokens=n, total_tokens=n), model)
 
 
-def _prompt_cost(usage: TokenUsage, rate: ModelRate) -> Decimal:
-    read, written = usage.cached_tokens, usage.cache_write_tokens
-    plain = usage.prompt_tokens - read - written
-    read_rate = rate.input if rate.cache_read is None else rate.cache_read
-    write_rate = rate.input if rate.cache_write is None else rate.cache_write
-    return (plain * rate.input + read * read_rate + written * write_rate) / _MILLION
+def response_cost(response: "ModelResponse", estimator: CostEstimator | None = None) -> Decimal | None:
+    """USD for one reply; None when the price is unknown, as it is for a reply that was cut before its usage came.
+
+    pydantic-ai prices such a reply at 0, since it counts no tokens. `estimator` knows the models whose rate is 0.
+    """
+    usage = response.usage
+    if usage.cost != 0 or usage.total_tokens or not (usage.unmeasured_requests or response.state != "complete"):
+        return usage.cost
+    provider, name = response.provider_name, response.model_name
+    if server_price(provider, response.provider_url, name) == "free":
+        return usage.cost
+    rate = estimator.get_rate(full_name(provider, name)) if estimator is not None else None
+    return usage.cost if rate is not None and rate.input == rate.output == 0 else None
 
 
-def _from_price_table(usage: TokenUsage, model: str) -> CostBreakdown | None:
-    from genai_prices import Usage, calc_price  # noqa: PLC0415 - loads the price table, which few need at start
+def full_name(provider: str | None, model: str | None) -> str:
+    """How rates and the price table know a model."""
+    return f"{provider}:{model}" if provider else model or ""
 
-    provider, _, name = model.rpartition(":")
+
+def _patterns(rates: Mapping[str, ModelRate]) -> list[str]:
+    """Those of the names that are patterns, the most particular first."""
+    patterns = (name for name in rates if any(sign in name for sign in "*?["))
+    return sorted(patterns, key=lambda name: (len(name), name), reverse=True)
+
+
+def _names(model: str) -> Iterator[str]:
+    """What rates may call a model: its whole name, then the one without its provider."""
+    yield model
+    provider, name = _parted(model)
+    if provider is not None:
+        yield name
+
+
+def _parted(model: str) -> tuple[str | None, str]:
+    """The provider and the name, of which the latter may have colons too: `ollama:qwen3:4b`, or OpenAI's `ft:…`."""
+    provider, colon, name = model.partition(":")
+    return (provider, name) if colon and provider != "ft" else (None, model)
+
+
+def _by_rate(usage: TokenUsage, rate: ModelRate, model: str) -> CostBreakdown | None:
+    prompt, completion = _prompt_cost(usage, rate), _completion_cost(usage, rate)
+    if prompt is None or completion is None:
+        return None
+    return CostBreakdown(prompt_cost=prompt, completion_cost=completion, total_cost=prompt + completion, model=model)
+
+
+def _prompt_cost(usage: TokenUsage, rate: ModelRate) -> Decimal | None:
+    """USD for what was sent; None for figures that cannot be, whose parts are more than their whole."""
+    cached_audio, hour = usage.cached_audio_tokens, usage.cache_write_1h_tokens
+    cached, written = usage.cached_tokens - cached_audio, usage.cache_write_tokens - hour
+    audio = usage.input_audio_tokens - cached_audio
+    plain = usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens - audio
+    if min(plain, cached, written, audio) < 0:
+        return None
+    read_rate = _first(rate.cache_read, rate.input)
+    write_rate = _first(rate.cache_write, rate.input)
+    audio_rate = _first(rate.input_audio, rate.input)
+    return (
+        plain * rate.input
+        + cached * read_rate
+        + written * write_rate
+        + hour * _first(rate.cache_write_1h, write_rate)
+        + audio * audio_rate
+        + cached_audio * _first(rate.cache_audio_read, rate.cache_read, audio_rate)
+    ) / _MILLION
+
+
+def _completion_cost(usage: TokenUsage, rate: ModelRate) -> Decimal | None:
+    audio = usage.output_audio_tokens
+    if audio > usage.completion_tokens:
+        return None
+    audio_rate = _first(rate.output_audio, rate.output)
+    return ((usage.completion_tokens - audio) * rate.output + audio * audio_rate) / _MILLION
+
+
+def _first(*rates: Decimal | None) -> Decimal:
+    return next((rate for rate in rates if rate is not None), _NOTHING)
+
+
+def _by_price_table(usage: TokenUsage, model: str, when: datetime | None) -> CostBreakdown | None:
+    # Only here is the price table loaded, which few need at start; pydantic-ai's usage is what it reads.
+    from genai_prices import calc_price  # noqa: PLC0415
+    from pydantic_ai.usage import RequestUsage  # noqa: PLC0415
+
+    provider, name = _parted(model)
+    used = RequestUsage(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cache_read_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        cache_audio_read_tokens=usage.cached_audio_tokens,
+        output_reasoning_tokens=usage.reasoning_tokens,
+    )
     try:
-        price = calc_price(
-            Usage(
-                input_tokens=usage.prompt_tokens,
-                output_tokens=usage.completion_tokens,
-                cache_read_tokens=usage.cached_tokens,
-                cache_write_tokens=usage.cache_write_tokens,
-            ),
-            name,
-            provider_id=provider or None,
-        )
+        price = calc_price(used, name, provider_id=provider, genai_request_timestamp=when)
     except (LookupError, ValueError):
         return None
     return CostBreakdown(

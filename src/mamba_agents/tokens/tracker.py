@@ -1,29 +1,51 @@
 """The record of what was spent."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import groupby
 
 from mamba_agents.tokens.config import ModelRate
 from mamba_agents.tokens.cost import CostBreakdown, CostEstimator
-from mamba_agents.tokens.usage import TokenUsage, UsageRecord
+from mamba_agents.tokens.totals import Cell, CostSplit, Total
+from mamba_agents.tokens.usage import RecordKey, RecordKind, Spending, TokenUsage, UsageRecord
 
 
 class UsageTracker:
-    """Keeps one record for every request and their sum. Safe to use from any thread."""
+    """Keeps one record for every request, and totals. Safe to use from any thread."""
 
-    def __init__(self, cost_rates: Mapping[str, ModelRate] | None = None) -> None:
+    def __init__(self, cost_rates: Mapping[str, ModelRate] | None = None, *, max_records: int | None = 10_000) -> None:
+        """Make an empty tracker.
+
+        Beyond `max_records` the oldest records are dropped, so that a long life does not fill the memory; totals and
+        breakdowns still have them. None keeps all.
+
+        Raises:
+            ValueError: `max_records` below 0.
+        """
+        if max_records is not None and max_records < 0:
+            raise ValueError(f"found max_records={max_records}; expected 0 or more, or None to keep all")
         self.estimator = CostEstimator(cost_rates)
         """Prices what was recorded without a cost."""
+        self.max_records = max_records
         self._lock = threading.Lock()
-        self._records: list[UsageRecord] = []
-        self._total, self._summed = TokenUsage(), 0
+        self._clear()
 
     def add(self, records: Sequence[UsageRecord]) -> None:
-        """Keep records, all or none."""
-        self._records.extend(records)  # one call into C, which no other thread sees half of
+        """Keep records, except those of a run that is replayed and that were kept the first time."""
+        with self._lock:
+            for record in records:
+                key = record.key
+                if key is not None:
+                    if key in self._keys:
+                        continue
+                    self._keys.add(key)
+                self._records.append(record)
+                self._count(record)
+            if self.max_records is not None:
+                self._drop_oldest(self.max_records)
 
     def record_usage(self, usage: TokenUsage, model: str | None = None, tool_name: str | None = None) -> None:
         """Keep what was used, priced when the model has a known price."""
@@ -48,55 +70,130 @@ class UsageTracker:
 
     def get_total_usage(self) -> TokenUsage:
         """The sum over all records, as it is now."""
+        return self.get_total().usage
+
+    def get_total(self) -> Spending:
+        """What all records used and cost, as it is now."""
         with self._lock:
-            for record in self._records[self._summed :]:
-                self._total, self._summed = self._total + record.usage, self._summed + 1
-            return replace(self._total)
+            return self._total.spending()
 
     def get_usage_history(self) -> list[UsageRecord]:
         """The records, oldest first; a new list."""
-        return list(self._records)
+        with self._lock:
+            return list(self._records)
+
+    @property
+    def unpriced_requests(self) -> int:
+        """Requests whose price is unknown."""
+        return self.get_total().unpriced_requests
 
     def get_cost_estimate(self, model: str | None = None) -> Decimal | None:
         """USD for all records, or for a model's; None when the price of one of them is unknown."""
-        costs = [record.cost for record in self.get_usage_history() if model is None or record.model == model]
-        known = [cost for cost in costs if cost is not None]
-        return sum(known, Decimal(0)) if len(known) == len(costs) else None
+        if model is None:
+            return self.get_total().cost
+        spending = self.get_breakdown_by_model().get(model)
+        return Decimal(0) if spending is None else spending.cost
 
     def get_cost_breakdown(self) -> CostBreakdown | None:
         """USD for all records, in and out apart; None when that is not known of one of them.
 
         `model` is the model they share, or several names with commas between.
         """
-        parts = [self._breakdown(record) for record in self.get_usage_history()]
-        known = [part for part in parts if part is not None]
-        if len(known) < len(parts):
-            return None
-        return CostBreakdown(
-            prompt_cost=sum((part.prompt_cost for part in known), Decimal(0)),
-            completion_cost=sum((part.completion_cost for part in known), Decimal(0)),
-            total_cost=sum((part.total_cost for part in known), Decimal(0)),
-            model=", ".join(dict.fromkeys(part.model for part in known)),
-        )
-
-    def _breakdown(self, record: UsageRecord) -> CostBreakdown | None:
-        model = record.model or ""
-        if record.cost == 0:
-            return CostBreakdown(prompt_cost=Decimal(0), completion_cost=Decimal(0), total_cost=Decimal(0), model=model)
-        estimated = self.estimator.breakdown(record.usage, model)
-        # A cost that the provider itself reported comes as one figure, which no table can split.
-        return estimated if estimated is not None and estimated.total_cost == record.cost else None
+        with self._lock:
+            self._split_all_but(0)
+            return self._split.breakdown()
 
     def get_breakdown_by_tool(self) -> dict[str, TokenUsage]:
-        """The usage of each tool that records name."""
-        usage: dict[str, TokenUsage] = {}
-        for record in self.get_usage_history():
-            if record.tool_name is not None:
-                usage[record.tool_name] = usage.get(record.tool_name, TokenUsage()) + record.usage
-        return usage
+        """The usage of each tool: of the records that name it, and of the replies that called it.
+
+        A reply is the calls it makes, so each call has an equal share of its tokens, prompt and answer. It counts as
+        a request of every tool that it called.
+        """
+        return {tool: spending.usage for tool, spending in self.get_spending_by_tool().items()}
+
+    def get_spending_by_tool(self) -> dict[str, Spending]:
+        """The same with its cost, shared like the tokens."""
+        with self._lock:
+            return {tool: total.spending() for tool, total in self._by_tool.items()}
+
+    def get_breakdown_by_model(self) -> dict[str | None, Spending]:
+        """What each model used and cost, by the names that replies carry; None is for those that carry none."""
+        return self._grouped(lambda cell: cell.model)
+
+    def get_breakdown_by_provider(self) -> dict[str | None, Spending]:
+        """What the models of each provider used and cost; None is for those whose provider is unknown."""
+        return self._grouped(lambda cell: cell.provider)
+
+    def get_breakdown_by_session(self) -> dict[str | None, Spending]:
+        """What each session used and cost; None is for what belongs to none."""
+        return self._grouped(lambda cell: cell.session_id)
+
+    def get_breakdown_by_day(self) -> dict[date, Spending]:
+        """What was used and what it cost on each day, by the clock of UTC."""
+        return self._grouped(lambda cell: cell.day)
+
+    def get_breakdown_by_kind(self) -> dict[RecordKind, Spending]:
+        """What each kind of request used and cost."""
+        return self._grouped(lambda cell: cell.kind)
 
     def reset(self) -> None:
         """Forget all records."""
         with self._lock:
-            self._records = []
-            self._total, self._summed = TokenUsage(), 0
+            self._clear()
+
+    def _clear(self) -> None:
+        self._records: deque[UsageRecord] = deque()
+        self._keys: set[RecordKey] = set()
+        self._total = Total()
+        self._cells: dict[Cell, Total] = {}
+        self._by_tool: dict[str, Total] = {}
+        self._unsplit: deque[UsageRecord] = deque()
+        self._split = CostSplit()
+
+    def _count(self, record: UsageRecord) -> None:
+        self._unsplit.append(record)
+        self._total.include(record.usage, record.cost)
+        cell = Cell.of(record)
+        total = self._cells.get(cell)
+        if total is None:
+            total = self._cells[cell] = Total()
+        total.include(record.usage, record.cost)
+        for tool, usage, cost in _shares(record):
+            self._by_tool.setdefault(tool, Total()).include(usage, cost)
+
+    def _drop_oldest(self, kept: int) -> None:
+        while len(self._records) > kept:
+            key = self._records.popleft().key
+            if key is not None:
+                self._keys.discard(key)
+        self._split_all_but(kept)
+
+    def _split_all_but(self, newest: int) -> None:
+        """Price in and out apart, which takes longer than to record, so it is done late and once."""
+        while len(self._unsplit) > newest:
+            self._split.include(self._unsplit.popleft(), self.estimator)
+
+    def _grouped[KeyT](self, key: Callable[[Cell], KeyT]) -> dict[KeyT, Spending]:
+        groups: dict[KeyT, Total] = {}
+        with self._lock:
+            for cell, total in self._cells.items():
+                groups.setdefault(key(cell), Total()).merge(total)
+        return {name: total.spending() for name, total in groups.items()}
+
+
+def _shares(record: UsageRecord) -> Iterator[tuple[str, TokenUsage, Decimal | None]]:
+    """What of a record belongs to which tool."""
+    if record.tool_name is not None:
+        yield record.tool_name, record.usage, record.cost
+        return
+    calls, start = sorted(record.tool_calls), 0
+    for tool, named in groupby(calls):
+        stop = start + len(list(named))
+        usage = record.usage if stop - start == len(calls) else record.usage.share(start, stop, len(calls))
+        yield tool, usage, _share_of_cost(record.cost, start, stop, len(calls))
+        start = stop
+
+
+def _share_of_cost(cost: Decimal | None, start: int, stop: int, count: int) -> Decimal | None:
+    # As the difference of two parts of the whole, the shares add up to it.
+    return None if cost is None else cost * stop / count - cost * start / count

@@ -1,42 +1,83 @@
-"""Prices from settings, in place of the price table's."""
+"""Prices that pydantic-ai would get wrong: those of settings, and of servers of one's own."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import KW_ONLY, dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Self
 
-from pydantic_ai import RunContext
+from pydantic_ai import FallbackExceptionGroup, RunContext
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import ModelMessage, ModelRequestAttempt, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
 
-from mamba_agents.tokens import CostEstimator, ModelRate, TokenUsage
+from mamba_agents.tokens import CostEstimator, ModelRate
+from mamba_agents.tokens.cost import full_name
+from mamba_agents.tokens.servers import server_price
+from mamba_agents.tokens.usage import token_usage
+
+_MOST_KNOWN = 16
+"""Models remembered: an agent has few, and one that has a new model for every run must not hold them all."""
 
 
 @dataclass
 class CustomRates(AbstractCapability[Any]):
-    """Bills requests to a model named in `rates`: as `"gpt-4o"`, or as `"openai:gpt-4o"` for one provider's."""
+    """Bills requests by `rates`, and does not bill those to a server of one's own as its hosted namesake's.
 
-    rates: Mapping[str, ModelRate]
+    Rates are by name as in `CostEstimator`: `"gpt-4o"`, `"openai:gpt-4o"` for one provider's, or a pattern. Without a
+    rate, a server on this machine costs 0, and the price of one in a private network is unknown.
+    """
+
+    rates: Mapping[str, ModelRate] = field(default_factory=dict[str, ModelRate])
     _: KW_ONLY
     id: str | None = "mamba_custom_rates"
 
+    def __post_init__(self) -> None:
+        self._estimator = CostEstimator(self.rates)
+        self._known: dict[int, tuple[Model, PricedModel | None]] = {}
+
     def get_wrapper_model(self, model: Model) -> Model | None:
-        """The model, priced; None when no rate is for it."""
-        for name in (f"{model.system}:{model.model_name}", model.model_name):
-            if name in self.rates:
-                return RatedModel(model, self.rates[name])
-        return None
+        """The model, priced, and the same for the same model; None when pydantic-ai knows better."""
+        known = self._known.get(id(model))
+        if known is None or known[0] is not model:
+            is_ours = any(self._is_ours_to_price(member) for member in _members(model))
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[id(model)] = (model, PricedModel(model, self._estimator) if is_ours else None)
+        return known[1]
+
+    def price(self, response: ModelResponse) -> None:
+        """Put a cost on a reply that came by another way than a run's, and that nobody priced or priced wrongly."""
+        usage, provider, model = response.usage, response.provider_name, response.model_name
+        name = full_name(provider, model)
+        if self._estimator.get_rate(name) is not None:
+            usage.cost = self._estimator.estimate(token_usage(usage), name)
+            return
+        kind = server_price(provider, response.provider_url, model)
+        if kind != "listed":
+            usage.cost = Decimal(0) if kind == "free" else None
+        elif usage.cost is None and model is not None:
+            with suppress(LookupError, ValueError):  # nobody knows a price
+                usage.cost = response.cost().total_price
+
+    def _is_ours_to_price(self, model: Model) -> bool:
+        if self.rates and self._estimator.get_rate(f"{model.system}:{model.model_name}") is not None:
+            return True
+        return server_price(model.system, _url(model), model.model_name) != "listed"
 
 
-class RatedModel(WrapperModel):
-    """A model whose requests cost what its rate says."""
+class PricedModel(WrapperModel):
+    """A model whose requests cost what its rate or its server says."""
 
-    def __init__(self, wrapped: Model, rate: ModelRate) -> None:
+    def __init__(self, wrapped: Model, estimator: CostEstimator) -> None:
         super().__init__(wrapped)
-        self._estimator = CostEstimator({wrapped.model_name: rate})
+        self._estimator = estimator
+        self._members = [f"{member.system}:{member.model_name}" for member in _members(wrapped)]
 
     async def request(
         self,
@@ -45,7 +86,12 @@ class RatedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """The model's response, priced."""
-        return self._priced(await super().request(messages, model_settings, model_request_parameters))
+        try:
+            return self._priced(await super().request(messages, model_settings, model_request_parameters))
+        except FallbackExceptionGroup as group:
+            # What models answered and nobody wanted was billed all the same.
+            self._price_attempts(group.attempts)
+            raise
 
     @asynccontextmanager
     async def request_stream(
@@ -63,14 +109,59 @@ class RatedModel(WrapperModel):
             yield stream
 
     def _priced(self, response: ModelResponse) -> ModelResponse:
-        usage = response.usage
-        response.usage.cost = self._estimator.estimate(
-            TokenUsage(
-                prompt_tokens=usage.input_tokens,
-                completion_tokens=usage.output_tokens,
-                cached_tokens=usage.cache_read_tokens,
-                cache_write_tokens=usage.cache_write_tokens,
-            ),
-            self.model_name,
-        )
-        return response
+        name = response.model_name or self.model_name
+        usage = self._price(response.usage, response.provider_name, response.provider_url, name)
+        self._price_attempts(response.failed_attempts or ())
+        return response if usage is response.usage else replace(response, usage=usage)
+
+    def _price_attempts(self, attempts: Sequence[ModelRequestAttempt]) -> None:
+        for attempt in attempts:
+            if attempt.usage is not None:
+                self._price(attempt.usage, attempt.provider_name, None, attempt.model_name)
+
+    def _price(self, usage: RequestUsage, provider: str | None, url: str | None, name: str) -> RequestUsage:
+        for model in [*self._asked_for(name), full_name(provider, name)]:
+            if self._estimator.get_rate(model) is not None:
+                usage.cost = self._estimator.estimate(token_usage(usage), model)
+                return usage
+        kind = server_price(provider, url, name)
+        if kind == "free" and usage.cost is None:
+            usage.cost = Decimal(0)
+        return UnpricedUsage.of(usage) if kind == "unknown" and usage.cost is None else usage
+
+    def _asked_for(self, answered: str) -> list[str]:
+        """The models that may have answered under this name, which may say more than they were asked for, as a date."""
+        if len(self._members) == 1:
+            return self._members
+        return [member for member in self._members if answered.startswith(member.partition(":")[2])]
+
+
+class UnpricedUsage(RequestUsage):
+    """Usage whose price is unknown and stays so: pydantic-ai would fill in that of the model's hosted namesake."""
+
+    @classmethod
+    def of(cls, usage: RequestUsage) -> Self:
+        """The same figures."""
+        if isinstance(usage, cls):
+            return usage
+        return cls(**{name: value for name, value in usage.__dict__.items() if name != "cost"})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "cost":
+            super().__setattr__(name, value)
+
+
+def _members(model: Model) -> list[Model]:
+    """The models that may answer."""
+    while isinstance(model, WrapperModel):
+        model = model.wrapped
+    return (
+        [member for each in model.models for member in _members(each)] if isinstance(model, FallbackModel) else [model]
+    )
+
+
+def _url(model: Model) -> str | None:
+    try:
+        return model.base_url
+    except (AttributeError, UserError):
+        return None  # models of some providers have no address to tell, or none yet (pydantic-ai 2.62)

@@ -1,0 +1,154 @@
+"""What a run was billed for, and how long each request took."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from decimal import Decimal
+from time import perf_counter
+from typing import Any, Protocol
+
+from pydantic_ai import AgentRunResult, RunContext, RunUsage
+from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
+from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
+from pydantic_ai.models import ModelRequestContext
+
+from mamba_agents._internal.identity import ByIdentity
+from mamba_agents.agent.layers.pricing import CustomRates
+from mamba_agents.sessions.session import is_from_model
+from mamba_agents.tokens.cost import response_cost
+from mamba_agents.tokens.usage import RecordKind
+
+UNPRICED_KEY = "_mamba_unpriced_requests"
+"""Where a result keeps the number of the run's requests whose price is unknown, those of delegates included."""
+
+
+class Ledger(Protocol):
+    """What a request was billed for: pydantic-ai's own list, which has cut streams and replies that a hook refused.
+
+    It is no public name (2.62). Where it is gone, a request has the answer that our hook saw.
+    """
+
+    responses: list[ModelResponse]
+    attempts: list[ModelRequestAttempt]
+
+
+class MeasuredRequest:
+    """One request of a run, under way or done."""
+
+    __slots__ = ("_ledger", "answer", "kind", "seconds", "started")
+
+    def __init__(self, ledger: Ledger | None, kind: RecordKind = "response") -> None:
+        self._ledger = ledger
+        self.kind: RecordKind = kind
+        self.answer: ModelResponse | None = None
+        self.started = perf_counter()
+        self.seconds: float | None = None
+
+    def responses(self) -> list[ModelResponse]:
+        """The replies that were billed: one, unless it was asked for again or was cut before it began."""
+        billed = [] if self._ledger is None else self._ledger.responses
+        answer = self.answer
+        # A copy with other figures may be what was billed: what they share is the time of their arrival.
+        for response in billed:
+            if answer is response or answer is None or answer.timestamp == response.timestamp:
+                return billed
+        return billed if answer is None else [*billed, answer]
+
+    def attempts(self) -> list[ModelRequestAttempt]:
+        """What other models of a `FallbackModel` answered first, and was billed."""
+        attempts: list[ModelRequestAttempt] = []
+        for response in self.responses():
+            attempts += response.failed_attempts or ()
+        if self._ledger is not None:
+            attempts += self._ledger.attempts
+        return [attempt for attempt in attempts if attempt.usage is not None] if attempts else attempts
+
+    def unpriced(self) -> int:
+        """The replies whose price is unknown."""
+        rejected = [attempt for attempt in self.attempts() if attempt.usage is None or attempt.usage.cost is None]
+        asked = [response for response in self.responses() if is_from_model(response)]
+        return len(rejected) + [response_cost(response) for response in asked].count(None)
+
+
+@dataclass
+class MeasureRequests(AbstractCapability[Any]):
+    """Notes the requests of every run and how long each took. Belongs innermost, so that it times the model alone."""
+
+    rates: CustomRates = field(default_factory=CustomRates)
+    _: KW_ONLY
+    id: str | None = "mamba_metering"
+    running: dict[str, list[MeasuredRequest]] = field(default_factory=dict[str, list[MeasuredRequest]])
+    """The requests so far, by the ids of the runs that are under way."""
+
+    async def before_model_request(
+        self, ctx: RunContext[Any], request_context: ModelRequestContext
+    ) -> ModelRequestContext:
+        """Start the clock."""
+        if ctx.run_id is not None:
+            ledger: Ledger | None = getattr(request_context, "_usage_response_ledger", None)
+            self.running.setdefault(ctx.run_id, []).append(MeasuredRequest(ledger))
+        return request_context
+
+    async def after_model_request(
+        self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
+    ) -> ModelResponse:
+        """Stop the clock."""
+        request = _newest(self.running.get(ctx.run_id or "", ()))
+        if request is not None:
+            request.seconds = perf_counter() - request.started
+            request.answer = response
+        return response
+
+    async def wrap_run(self, ctx: RunContext[Any], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
+        """The run's result, which knows how much of its cost is unknown."""
+        result = await handler()
+        own = sum([request.unpriced() for request in self.running.get(ctx.run_id or "", ())])
+        result.__dict__[UNPRICED_KEY] = own + _unpriced_elsewhere(ctx.usage)
+        return result
+
+    def billed(self, ctx: RunContext[Any], responses: Sequence[ModelResponse], kind: RecordKind = "summary") -> None:
+        """Note replies that a run asked a model for on the side, and that whoever asked has put on the run's usage.
+
+        They were not asked for through the layers, so the prices that these know come only now.
+        """
+        for response in responses:
+            before = response.usage.cost or 0
+            self.rates.price(response)
+            if before != (after := response.usage.cost or 0):
+                ctx.usage.cost = (ctx.usage.cost or Decimal(0)) + after - before
+            if ctx.run_id is not None:
+                request = MeasuredRequest(None, kind)
+                request.answer = response
+                self.running.setdefault(ctx.run_id, []).append(request)
+
+    def finish(self, run_id: str, usage: RunUsage) -> list[MeasuredRequest]:
+        """The requests of a run that ended, oldest first; `usage` is the run's, maybe shared with others."""
+        requests = self.running.pop(run_id, [])
+        newest = _newest(requests)
+        if newest is not None and newest.seconds is None:
+            newest.seconds = perf_counter() - newest.started
+        _note_unpriced(usage, sum([request.unpriced() for request in requests]))
+        return requests
+
+
+def _newest(requests: Sequence[MeasuredRequest]) -> MeasuredRequest | None:
+    """The last request of the run itself."""
+    for request in reversed(requests):
+        if request.kind == "response":
+            return request
+    return None
+
+
+_unpriced = ByIdentity[RunUsage, int]()
+"""Requests of unknown price in a usage that runs share; the usage itself knows the sum of the known prices only."""
+
+
+def _unpriced_elsewhere(usage: RunUsage) -> int:
+    """Requests of unknown price that ended runs left in a usage."""
+    if usage not in _unpriced:
+        return 0
+    return _unpriced[usage]
+
+
+def _note_unpriced(usage: RunUsage, count: int) -> None:
+    if count:
+        _unpriced[usage] = count + _unpriced_elsewhere(usage)

@@ -1,0 +1,349 @@
+"""What was spent, what is set aside, and who waits for it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from mamba_agents.errors import BudgetExceededError, BudgetScope, ConfigurationError
+from mamba_agents.tokens.account import Account, Spent
+from mamba_agents.tokens.budget import Window
+
+_NOTHING = Decimal(0)
+
+
+@dataclass(slots=True)
+class Cap:
+    """A limit on one account. A value, though not frozen: some are made for every run."""
+
+    account: Account
+    usd: Decimal | None
+    tokens: int | None
+
+
+@dataclass(slots=True)
+class Ask:
+    """The most that a request can take. A value, though not frozen: one is made for every request."""
+
+    input_tokens: int
+    output_tokens: int
+    least_output_tokens: int
+    """A shorter answer is not worth asking for."""
+
+    input_usd: Decimal = _NOTHING
+    output_usd: Decimal = _NOTHING
+    """USD for one token of the answer."""
+
+    answers: int = 1
+    """How many answers it may take until one is accepted; each is billed."""
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether it takes money at all."""
+        return bool(self.input_usd or self.output_usd)
+
+    def tokens(self, output_tokens: int) -> int:
+        """Tokens with answers of this length."""
+        return self.answers * (self.input_tokens + output_tokens)
+
+    def usd(self, output_tokens: int) -> Decimal:
+        """USD with answers of this length."""
+        return self.answers * (self.input_usd + output_tokens * self.output_usd)
+
+
+class Reservation:
+    """Room that is set aside for one request until it is settled."""
+
+    __slots__ = ("_accounts", "_ledger", "_open", "output_tokens", "shortened", "tokens", "usd")
+
+    def __init__(
+        self,
+        ledger: "BudgetLedger",
+        accounts: Sequence[Account],
+        ask: Ask,
+        output_tokens: int,
+        shortened: BudgetExceededError | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._open = True
+        self.output_tokens = output_tokens
+        """What is set aside for the answer: at most what was asked for."""
+        self.shortened = shortened
+        """Why that is less than was asked for; None where it is all of it."""
+        self.tokens = ask.tokens(output_tokens)
+        self.usd = ask.usd(output_tokens)
+        for account in accounts:
+            account.reserved_tokens += self.tokens
+            account.reserved_usd += self.usd
+
+    def settle(self, tokens: int = 0, usd: Decimal = _NOTHING) -> None:
+        """Count what was used, and leave the rest to others; only the first time counts."""
+        self._ledger.settle(self, tokens, usd)
+
+    def close(self) -> Sequence[Account]:
+        """Give the room back, once: the accounts it was set aside in."""
+        accounts = self._accounts if self._open else ()
+        self._open = False
+        for account in accounts:
+            account.reserved_tokens -= self.tokens
+            account.reserved_usd -= self.usd
+        return accounts
+
+
+class _Waiter:
+    """A request that waits for room. Its place in the line is kept in the accounts that are short."""
+
+    __slots__ = ("ask", "caps", "loop", "outcome", "short", "woken")
+
+    def __init__(self, caps: Sequence[Cap], ask: Ask, short: set[Account]) -> None:
+        self.caps, self.ask, self.short = caps, ask, short
+        self.outcome: Reservation | BudgetExceededError | None = None
+        self.loop = asyncio.get_running_loop()
+        self.woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let it see its outcome, in whatever thread it waits."""
+        with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
+            self.loop.call_soon_threadsafe(self.woken.set)
+
+
+class BudgetLedger:
+    """What was spent against budgets, in memory. Safe to share by agents, event loops and threads of a process.
+
+    Only what has a cap is counted. `clock` gives seconds that never go back.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._accounts: dict[tuple[BudgetScope, str | None], Account] = {}
+        self._waiters: list[_Waiter] = []
+
+    def spent(self, scope: BudgetScope, key: str | None = None) -> Spent | None:
+        """What is spent in a scope as of now; `key` is the run, session or tenant. None where nothing is counted."""
+        with self._lock:
+            account = self._accounts.get((scope, key))
+            if account is None:
+                return None
+            account.forget_old(self._clock())
+            return account.spending()
+
+    def charge(
+        self,
+        scope: BudgetScope,
+        key: str | None = None,
+        *,
+        tokens: int = 0,
+        usd: Decimal = _NOTHING,
+        window: Window | None = None,
+    ) -> None:
+        """Count what was spent elsewhere, such as by an earlier process; a tenant needs its `window`."""
+        account = self.account(scope, key, window=window)
+        with self._lock:
+            account.add(tokens, usd, self._clock())
+
+    def forget(self, scope: BudgetScope, key: str | None = None) -> None:
+        """Begin a scope anew, such as that of a session that is deleted."""
+        with self._lock:
+            account = self._accounts.get((scope, key))
+            if account is not None:
+                account.clear()
+            if key is not None:
+                self._accounts.pop((scope, key), None)
+
+    def account(self, scope: BudgetScope, key: str | None = None, *, window: Window | None = None) -> Account:
+        """The account of a scope, opened if there is none yet.
+
+        Raises:
+            ConfigurationError: agents that share the ledger have different windows for their tenants.
+        """
+        if scope == "hour" or scope == "day" or scope == "month":
+            window = scope
+        account = self._accounts.get((scope, key))
+        if account is None:
+            # One object whichever thread asks first.
+            account = self._accounts.setdefault((scope, key), Account(scope, key, window))
+        if account.window != window:
+            raise ConfigurationError(
+                f"found {scope}_window {window!r} for {key!r}, whose spending is counted by {account.window!r} "
+                "already; agents that share a ledger need the same one"
+            )
+        return account
+
+    def passed(self, caps: Sequence[Cap]) -> list[BudgetExceededError]:
+        """The caps that more was spent of than they allow."""
+        with self._lock:
+            now = self._clock()
+            for cap in caps:
+                cap.account.forget_old(now)
+            return [error for cap in caps for error in _passed(cap)]
+
+    def spend(self, caps: Sequence[Cap], tokens: int, usd: Decimal) -> None:
+        """Count what was spent without asking before."""
+        with self._lock:
+            self._add([cap.account for cap in caps], tokens, usd)
+
+    def try_reserve(self, caps: Sequence[Cap], ask: Ask) -> Reservation | None:
+        """Set room aside for the whole of it, if there is that much now."""
+        with self._lock:
+            if (self._waiters and self._line(caps)) or not _fits(caps, ask, self._clock()):
+                return None
+            return Reservation(self, [cap.account for cap in caps], ask, ask.output_tokens)
+
+    async def reserve(self, caps: Sequence[Cap], ask: Ask, *, wait_seconds: float) -> Reservation:
+        """Set room aside, with a shorter answer where what was spent leaves no more.
+
+        Room that others have set aside is waited for, in the order that requests came.
+
+        Raises:
+            BudgetExceededError: not even the shortest answer fits, or nobody left room in time.
+        """
+        with self._lock:
+            outcome = self._decide(caps, ask, self._line(caps))
+            if isinstance(outcome, Reservation):
+                return outcome
+            if isinstance(outcome, BudgetExceededError):
+                raise outcome
+            waiter = _Waiter(caps, ask, outcome)
+            self._waiters.append(waiter)
+        try:
+            await _wait(waiter.woken, wait_seconds)
+        except BaseException:
+            outcome = self._leave_line(waiter)
+            if isinstance(outcome, Reservation):
+                outcome.settle()
+            raise
+        outcome = self._leave_line(waiter)
+        if isinstance(outcome, BudgetExceededError):
+            raise outcome
+        return outcome
+
+    def settle(self, reservation: Reservation, tokens: int, usd: Decimal) -> None:
+        """Count what a request used in place of what was set aside for it."""
+        with self._lock:
+            if accounts := reservation.close():
+                self._add(accounts, tokens, usd)
+                self._serve_line()
+
+    def _add(self, accounts: Sequence[Account], tokens: int, usd: Decimal) -> None:
+        now = self._clock()
+        for account in accounts:
+            account.add(tokens, usd, now)
+
+    def _line(self, caps: Sequence[Cap]) -> set[Account]:
+        """Those of the accounts that somebody waits for already."""
+        if not self._waiters:
+            return set()
+        return {cap.account for cap in caps for waiter in self._waiters if cap.account in waiter.short}
+
+    def _decide(
+        self, caps: Sequence[Cap], ask: Ask, line: set[Account]
+    ) -> "Reservation | BudgetExceededError | set[Account]":
+        """The room, or why there is none, or the accounts to wait for."""
+        now = self._clock()
+        best = min(_room(caps, ask, now, reserved=False), ask.output_tokens)
+        if best < ask.least_output_tokens:
+            return _exceeded(caps, ask, reserved=False)
+        if line:
+            return line
+        short = {cap.account for cap in caps if _room([cap], ask, now) < best}
+        return short or self._reservation(caps, ask, best)
+
+    def _reservation(self, caps: Sequence[Cap], ask: Ask, output_tokens: int) -> Reservation:
+        shortened = None
+        if output_tokens < ask.output_tokens:
+            more = replace(ask, least_output_tokens=output_tokens + 1)
+            shortened = _exceeded(caps, more, reserved=True)
+        return Reservation(self, [cap.account for cap in caps], ask, output_tokens, shortened)
+
+    def _serve_line(self) -> None:
+        ahead: set[Account] = set()
+        for waiter in self._waiters:
+            if waiter.outcome is None:
+                line = ahead.intersection(cap.account for cap in waiter.caps)
+                outcome = self._decide(waiter.caps, waiter.ask, line)
+                if isinstance(outcome, set):
+                    waiter.short = outcome
+                    ahead |= outcome
+                else:
+                    waiter.outcome = outcome
+                    waiter.wake()
+
+    def _leave_line(self, waiter: _Waiter) -> Reservation | BudgetExceededError:
+        """The outcome of waiting; for one who waited in vain, what there is now."""
+        with self._lock:
+            self._waiters.remove(waiter)
+            if waiter.outcome is not None:
+                return waiter.outcome
+            room = _room(waiter.caps, waiter.ask, self._clock())
+            if room < waiter.ask.least_output_tokens:
+                self._serve_line()  # whoever stood behind it may pass now
+                return _exceeded(waiter.caps, waiter.ask, reserved=True)
+            return self._reservation(waiter.caps, waiter.ask, room)
+
+
+async def _wait(woken: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(woken.wait(), seconds)
+
+
+def _fits(caps: Sequence[Cap], ask: Ask, now: float) -> bool:
+    """Whether there is room for the whole of it."""
+    tokens, usd = ask.tokens(ask.output_tokens), ask.usd(ask.output_tokens)
+    for cap in caps:
+        account = cap.account
+        account.forget_old(now)
+        if cap.tokens is not None and account.tokens + account.reserved_tokens + tokens > cap.tokens:
+            return False
+        if cap.usd is not None and usd and account.usd + account.reserved_usd + usd > cap.usd:
+            return False
+    return True
+
+
+def _room(caps: Sequence[Cap], ask: Ask, now: float, *, reserved: bool = True) -> int:
+    """How long the answer may be; below 0 where not even what is sent fits."""
+    room = ask.output_tokens
+    for cap in caps:
+        account = cap.account
+        account.forget_old(now)
+        if cap.tokens is not None:
+            left = cap.tokens - account.tokens - (account.reserved_tokens if reserved else 0)
+            if left < ask.tokens(room):
+                room = left // ask.answers - ask.input_tokens
+        if cap.usd is not None and ask.is_priced:
+            usd = cap.usd - account.usd - (account.reserved_usd if reserved else _NOTHING)
+            if usd < ask.usd(0):
+                return -1
+            if usd < ask.usd(room):
+                room = int((usd / ask.answers - ask.input_usd) // ask.output_usd)
+    return room
+
+
+def _passed(cap: Cap) -> Iterator[BudgetExceededError]:
+    account = cap.account
+    if cap.tokens is not None and account.tokens > cap.tokens:
+        yield BudgetExceededError(account.scope, "tokens", limit=cap.tokens, spent=account.tokens, key=account.key)
+    if cap.usd is not None and account.usd > cap.usd:
+        yield BudgetExceededError(account.scope, "USD", limit=cap.usd, spent=account.usd, key=account.key)
+
+
+def _exceeded(caps: Sequence[Cap], ask: Ask, *, reserved: bool) -> BudgetExceededError:
+    """The error for the first cap that leaves no room, or, after waiting, for one that would have."""
+    least_tokens, least_usd = ask.tokens(ask.least_output_tokens), ask.usd(ask.least_output_tokens)
+    for cap in caps:
+        account = cap.account
+        tokens = account.tokens + (account.reserved_tokens if reserved else 0)
+        usd = account.usd + (account.reserved_usd if reserved else _NOTHING)
+        if cap.tokens is not None and tokens + least_tokens > cap.tokens:
+            return BudgetExceededError(
+                account.scope, "tokens", limit=cap.tokens, spent=tokens, requested=least_tokens, key=account.key
+            )
+        if cap.usd is not None and ask.is_priced and usd + least_usd > cap.usd:
+            return BudgetExceededError(
+                account.scope, "USD", limit=cap.usd, spent=usd, requested=least_usd, key=account.key
+            )
+    raise AssertionError
