@@ -24,6 +24,11 @@ class Call:
     client: tuple[str, int] = ("", 0)
     """The other end of the connection."""
 
+    @property
+    def is_chat(self) -> bool:
+        """Whether it asks for an answer, and not for what the server tells of itself."""
+        return self.path.endswith(("/chat/completions", "/responses"))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -83,7 +88,7 @@ class ModelServer:
     @property
     def bodies(self) -> list[dict[str, Any]]:
         """The bodies of the chat requests, oldest first."""
-        return [call.body for call in self.calls if call.method == "POST"]
+        return [call.body for call in self.calls if call.is_chat]
 
     def answer(self, body: dict[str, Any]) -> Answer:
         """Give the answer to this chat request."""
@@ -138,6 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._record(body)
+        if not self.server.model_server.calls[-1].is_chat:
+            self._send(404, "{}")
+            return
         answer = self.server.model_server.answer(body)
         time.sleep(answer.delay_seconds)
         if answer.raw is not None:

@@ -16,6 +16,8 @@ from mamba_agents.backends.local import create_local_backend
 from mamba_agents.backends.profiles import ModelProfile, get_profile, list_profiles, register_profile
 from mamba_agents.backends.request_settings import request_settings
 from mamba_agents.backends.resolve import resolve_model
+from mamba_agents.backends.server_windows import Window
+from mamba_agents.backends.windows import context_window, discover_window, forget_windows
 
 __all__ = [
     "ClientPerLoop",
@@ -25,11 +27,15 @@ __all__ = [
     "ModelBackendSettings",
     "ModelProfile",
     "RequestOptions",
+    "Window",
+    "context_window",
     "create_lmstudio_backend",
     "create_local_backend",
     "create_ollama_backend",
     "create_openai_compatible_backend",
     "create_vllm_backend",
+    "discover_window",
+    "forget_windows",
     "get_profile",
     "health_check",
     "health_check_sync",
