@@ -1,5 +1,13 @@
 """The error classes; the package's docstring draws how they hang together."""
 
+from decimal import Decimal
+from typing import Literal
+
+type BudgetScope = Literal["run", "session", "tenant", "hour", "day", "month"]
+type BudgetUnit = Literal["USD", "tokens", "seconds", "calls"]
+
+_SETTINGS = {"seconds": "run_seconds", "calls": "max_repeated_calls"}
+
 
 class AgentError(Exception):
     """What every error of this library is: a message for a person and fields for a program.
@@ -26,6 +34,94 @@ class ConfigurationError(AgentError):
 
 class ModelBackendError(AgentError):
     """A model server cannot be started, reached or understood."""
+
+
+class ContextOverflowError(AgentError):
+    """What a request must hold is more than the model's window."""
+
+    def __init__(
+        self,
+        current_tokens: int,
+        max_tokens: int,
+        compaction_attempted: bool,  # noqa: FBT001 - the parameters are part of the public contract
+        *,
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(
+            f"found a request of {current_tokens} tokens; expected at most {max_tokens}"
+            + (", which compaction could not reach; " if compaction_attempted else "; compaction was not tried; ")
+            + "shorten the newest message or the tool results in it, or use a model with a larger window",
+            cause=cause,
+            current_tokens=current_tokens,
+            max_tokens=max_tokens,
+            compaction_attempted=compaction_attempted,
+        )
+        self.current_tokens = current_tokens
+        self.max_tokens = max_tokens
+        self.compaction_attempted = compaction_attempted
+
+
+class BudgetExceededError(AgentError):
+    """A run came to the end of a budget, and its settings say to raise, or it has no output to end with."""
+
+    def __init__(
+        self,
+        scope: BudgetScope,
+        unit: BudgetUnit,
+        *,
+        limit: Decimal | float,
+        spent: Decimal | float,
+        requested: Decimal | float | None = None,
+        key: str | None = None,
+        message: str | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        """Compose the message, unless one is given."""
+        super().__init__(
+            message or _exceeded(scope, unit, limit, spent, requested, key),
+            cause=cause,
+            scope=scope,
+            unit=unit,
+            limit=limit,
+            spent=spent,
+            requested=requested,
+            key=key,
+        )
+        self.scope = scope
+        """Which budget it is."""
+        self.unit = unit
+        """What is counted."""
+        self.limit = limit
+        """The cap, in `unit`."""
+        self.spent = spent
+        """What was spent of it before, in `unit`."""
+        self.requested = requested
+        """The least that the refused request could have taken, in `unit`; None where nothing was asked for."""
+        self.key = key
+        """The run, session or tenant; None for a budget that all share."""
+
+
+def _exceeded(
+    scope: BudgetScope,
+    unit: BudgetUnit,
+    limit: Decimal | float,
+    spent: Decimal | float,
+    requested: Decimal | float | None,
+    key: str | None,
+) -> str:
+    if unit == "calls":
+        found = f"found the same tool call with the same arguments {spent} times in a row; expected fewer than {limit}"
+        return f"{found}; mend what the tool answers, or raise budget.max_repeated_calls"
+    setting = _SETTINGS.get(unit, f"{scope}_{unit.lower()}")
+    whose = f" of {scope} {key!r}" if key else ""
+    more = "" if requested is None else f", and a request that may take {_figure(requested)} more"
+    found = f"found {_figure(spent)} {unit} spent{whose}{more}; expected at most {_figure(limit)} {unit}"
+    wait = ", or wait until older spending has left the window" if scope in {"hour", "day", "month"} else ""
+    return f"{found}; raise budget.{setting}{wait}"
+
+
+def _figure(value: Decimal | float) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _rebuild[E: AgentError](

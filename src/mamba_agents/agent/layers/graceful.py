@@ -20,6 +20,8 @@ from pydantic_ai.capabilities import AbstractCapability, ValidatedToolArgs
 from pydantic_ai.exceptions import SkipToolExecution, ToolFailedError, ToolRetryError
 from pydantic_ai.messages import ToolCallPart
 
+from mamba_agents.agent.callables import as_function
+
 GRACEFUL_KEY = "mamba_agents.graceful_errors"
 """Where a tool says in its metadata that its errors are its own."""
 
@@ -88,3 +90,23 @@ def graceful[**P, T](func: Callable[P, T]) -> Callable[P, T]:
             raise_graceful(error)
 
     return cast("Callable[P, T]", run_sync)
+
+
+def registration(
+    decorator: Callable[..., Callable[[Callable[..., Any]], Any]],
+    options: dict[str, Any],
+    *,
+    is_graceful: bool,
+    default: bool,
+) -> Callable[[Callable[..., Any]], Any]:
+    """Registers a function with pydantic-ai's decorator, as a tool that is graceful or not whatever the agent is."""
+
+    def register(func: Callable[..., Any]) -> Any:
+        func = as_function(func)
+        if is_graceful:
+            return decorator(**options)(graceful(func))
+        if not default:
+            return decorator(**options)(func)
+        return decorator(**{**options, "metadata": {**(options.get("metadata") or {}), GRACEFUL_KEY: False}})(func)
+
+    return register

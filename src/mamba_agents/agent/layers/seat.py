@@ -11,8 +11,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai import AgentRunResult, RunContext, ToolDefinition
-from pydantic_ai.capabilities import AbstractCapability, ValidatedToolArgs, WrapRunHandler
-from pydantic_ai.messages import ToolCallPart
+from pydantic_ai.capabilities import AbstractCapability, ValidatedToolArgs, WrapRunHandler, WrapToolExecuteHandler
+from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestContext
 
 if TYPE_CHECKING:
@@ -44,6 +44,14 @@ class Seat(AbstractCapability[Any]):
         return self._with_hook(lambda layer: layer.before_model_request)
 
     @cached_property
+    def _after_requests(self) -> Layers:
+        return self._with_hook(lambda layer: layer.after_model_request)
+
+    @cached_property
+    def _around_tools(self) -> Layers:
+        return self._with_hook(lambda layer: layer.wrap_tool_execute)
+
+    @cached_property
     def _around_models(self) -> Layers:
         return self._with_hook(lambda layer: layer.get_wrapper_model)
 
@@ -65,6 +73,28 @@ class Seat(AbstractCapability[Any]):
         for layer in self._before_requests:
             request_context = await layer.before_model_request(ctx, request_context)
         return request_context
+
+    async def after_model_request(
+        self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
+    ) -> ModelResponse:
+        """The response as the layers leave it, from the innermost out."""
+        for layer in reversed(self._after_requests):
+            response = await layer.after_model_request(ctx, request_context=request_context, response=response)
+        return response
+
+    async def wrap_tool_execute(
+        self,
+        ctx: RunContext[Any],
+        *,
+        call: ToolCallPart,
+        tool_def: ToolDefinition,
+        args: ValidatedToolArgs,
+        handler: WrapToolExecuteHandler,
+    ) -> Any:
+        """The tool's result, through the layers from the innermost out."""
+        for layer in reversed(self._around_tools):
+            handler = _around_tool(layer, ctx, call, tool_def, handler)
+        return await handler(args)
 
     async def on_tool_execute_error(
         self,
@@ -89,6 +119,19 @@ class Seat(AbstractCapability[Any]):
         for layer in reversed(self._around_models):
             wrapped = layer.get_wrapper_model(wrapped) or wrapped
         return None if wrapped is model else wrapped
+
+
+def _around_tool(
+    layer: AbstractCapability[Any],
+    ctx: RunContext[Any],
+    call: ToolCallPart,
+    tool_def: ToolDefinition,
+    handler: WrapToolExecuteHandler,
+) -> WrapToolExecuteHandler:
+    async def wrapped(args: ValidatedToolArgs) -> Any:
+        return await layer.wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=handler)
+
+    return wrapped
 
 
 @dataclass

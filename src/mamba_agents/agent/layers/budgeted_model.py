@@ -1,0 +1,126 @@
+"""The model of a run that has a budget."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from pydantic_ai import FallbackExceptionGroup, RunContext
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models import CompletedStreamedResponse, Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from mamba_agents.agent.layers.closing import can_close, closing, last_text
+from mamba_agents.agent.layers.hold import Hold, RunBudget
+from mamba_agents.agent.layers.warn import logger
+from mamba_agents.agent.result import STOP_REASON_KEY
+from mamba_agents.errors import BudgetExceededError
+
+
+class BudgetedModel(WrapperModel):
+    """A model that asks for room before each request, and settles after it, however the request ends."""
+
+    def __init__(
+        self, wrapped: Model, run: RunBudget, *, on_settled: Callable[[ModelResponse], None] | None = None
+    ) -> None:
+        super().__init__(wrapped)
+        self._run = run
+        self._on_settled = on_settled
+        # What is asked beside the run's own requests has no text to end with.
+        self._raises = on_settled is not None or run.terms.config.on_exceeded != "stop"
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """The model's response, or what the run ends with at a cap."""
+        try:
+            hold = await self._run.hold(self.wrapped, messages, model_settings, model_request_parameters)
+        except BudgetExceededError as error:
+            return self._closing(error, messages, model_request_parameters)
+        try:
+            response = await self.wrapped.request(messages, hold.settings, model_request_parameters)
+        except FallbackExceptionGroup as group:
+            hold.release(group.attempts)
+            raise
+        except BaseException:
+            hold.release()
+            raise
+        hold.price(response)
+        hold.settle(response)
+        if self._on_settled is not None:
+            self._on_settled(response)
+        return self._ended(response, hold)
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """The model's stream, or one of what the run ends with at a cap."""
+        try:
+            hold = await self._run.hold(self.wrapped, messages, model_settings, model_request_parameters, streams=True)
+        except BudgetExceededError as error:
+            hold = self._closing(error, messages, model_request_parameters)
+        if isinstance(hold, ModelResponse):
+            yield CompletedStreamedResponse(hold, model_request_parameters=model_request_parameters, replay_events=True)
+            return
+        opening = self.wrapped.request_stream(messages, hold.settings, model_request_parameters, run_context)
+        async with _settled(opening, hold) as stream:
+            received = stream.get
+            if hold.shortened is not None:
+                stream.get = lambda: self._ended(received(), hold)
+            yield stream
+
+    def _closing(
+        self, error: BudgetExceededError, messages: Sequence[ModelMessage], parameters: ModelRequestParameters
+    ) -> ModelResponse:
+        """What the run ends with, or the error."""
+        if self._raises or not can_close(parameters):
+            raise error
+        logger.warning(error.message)
+        # pydantic-ai counts what is answered in the model's place as a request too.
+        self._run.usage.requests -= 1
+        return closing("budget", messages, self._run.run_id, otherwise=f"Stopped at a budget: {error.message}.")
+
+    def _ended(self, response: ModelResponse, hold: Hold) -> ModelResponse:
+        """The response, as the run's last one where it was cut for want of room."""
+        error = hold.shortened
+        if error is None or response.finish_reason != "length":
+            return response
+        if self._raises or not can_close(hold.parameters):
+            raise error
+        # The last tool call is cut too, and a run that ends answers none.
+        parts = [part for part in response.parts if not isinstance(part, ToolCallPart)]
+        if response.text is None:
+            text = last_text(hold.messages, self._run.run_id) or f"Stopped at a budget: {error.message}."
+            parts.append(TextPart(text))
+        metadata = {**(response.metadata or {}), STOP_REASON_KEY: "budget"}
+        return replace(response, parts=parts, metadata=metadata)
+
+
+@asynccontextmanager
+async def _settled(
+    opening: AbstractAsyncContextManager[StreamedResponse], hold: Hold
+) -> AsyncGenerator[StreamedResponse]:
+    """The stream; what it used by the time it is left is counted."""
+    received, is_cut = None, True
+    try:
+        async with opening as stream:
+            received = stream.get
+            yield stream
+            is_cut = received().state not in ("complete", "suspended")
+    except FallbackExceptionGroup as group:
+        hold.release(group.attempts)
+        raise
+    finally:
+        if received is None:
+            hold.release()
+        else:
+            hold.settle(received(), is_cut=is_cut)

@@ -1,0 +1,100 @@
+"""How much a request may take at most, before it is sent."""
+
+import math
+from collections.abc import Sequence
+
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from mamba_agents.tokens import CostEstimator, TokenCounter
+from mamba_agents.tokens.ceiling import PriceCeiling, ceiling_of_rate, ceiling_of_table, dearest
+from mamba_agents.tokens.servers import server_price
+
+_FOREIGN_MARGIN = 0.25
+"""The share added where a model's own vocabulary is not known; ours, as no table says how far tokenizers differ."""
+
+
+def loose_input(
+    counter: TokenCounter, model: Model, messages: Sequence[ModelMessage], beside: int, *, known_of: str | None
+) -> int:
+    """A bound on what is sent: the last figure that the provider reported, and bytes for what came later.
+
+    No tokenizer is loaded. `beside` bounds what a request has beside its messages, which the figure includes already
+    where it is of the run `known_of`.
+    """
+    anchor = _anchor(model, messages)
+    if anchor is None:
+        return counter.upper_bound(messages) + beside
+    response, later = anchor
+    usage = response.usage
+    sent = usage.input_tokens + max(usage.output_tokens, counter.upper_bound([response])) + counter.upper_bound(later)
+    return sent if known_of is not None and response.run_id == known_of else sent + beside
+
+
+def close_input(
+    counter: TokenCounter, model: Model, messages: Sequence[ModelMessage], parameters: ModelRequestParameters
+) -> int:
+    """What is sent, counted, and a margin."""
+    name = model.model_name
+    margin = counter.config.safety_margin
+    if not counter.is_exact(name):
+        margin = max(margin, _FOREIGN_MARGIN)
+    counted = counter.count_messages(messages, name) + counter.count_request_parameters(parameters, name)
+    return counted + math.ceil(counted * margin)
+
+
+def _anchor(model: Model, messages: Sequence[ModelMessage]) -> tuple[ModelResponse, Sequence[ModelMessage]] | None:
+    """The last response of this very model that reported usage, and what came later."""
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, ModelResponse) and message.usage.input_tokens:
+            # Replies carry a longer name than was asked for, such as one with a date.
+            if (message.model_name or "").startswith(model.model_name):
+                return message, messages[index + 1 :]
+            return None
+    return None
+
+
+def output_limit(model: Model, settings: ModelSettings | None, default: int) -> int:
+    """The most tokens of one answer: what the settings say, or else `default` or a quarter of a smaller window."""
+    own = (settings or {}).get("max_tokens") or (model.settings or {}).get("max_tokens")
+    if own:
+        return own
+    window = model.context_window
+    return default if window is None else max(1, min(default, window // 4))
+
+
+def price_ceiling(model: Model, estimator: CostEstimator) -> PriceCeiling | None:
+    """The most that a token of the model costs; None where that is not known."""
+    if isinstance(model, WrapperModel):
+        return price_ceiling(model.wrapped, estimator)
+    if isinstance(model, FallbackModel):
+        return dearest(price_ceiling(member, estimator) for member in model.models)
+    if (rate := estimator.get_rate(f"{model.system}:{model.model_name}")) is not None:
+        return ceiling_of_rate(rate)
+    url = _url(model)
+    kind = server_price(model.system, url, model.model_name)
+    if kind == "listed":
+        return ceiling_of_table(model.model_name, model.system, url)
+    return PriceCeiling() if kind == "free" else None
+
+
+def answers_at_most(model: Model) -> int:
+    """How many models may answer one request: a `FallbackModel` may refuse what its members answered."""
+    if isinstance(model, WrapperModel):
+        return answers_at_most(model.wrapped)
+    if isinstance(model, FallbackModel):
+        # Not public; without it, any member may have answered (pydantic-ai 2.62).
+        return sum(map(answers_at_most, model.models)) if getattr(model, "_response_handlers", True) else 1
+    return 1
+
+
+def _url(model: Model) -> str | None:
+    try:
+        return model.base_url
+    except (AttributeError, UserError):
+        return None  # models of some providers have no address to tell, or none yet (pydantic-ai 2.62)
