@@ -1,0 +1,1 @@
+"""The laws of a history, a few to a module; `check_history` runs them all."""

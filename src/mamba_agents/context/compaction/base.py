@@ -1,0 +1,133 @@
+"""What every compaction strategy is, and what it gives back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, cast, overload
+
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+from pydantic_ai.models import Model
+
+from mamba_agents._internal.chat.convert import dicts_to_model_messages, model_messages_to_dicts
+from mamba_agents._internal.chat.types import ChatMessage
+from mamba_agents.tokens import TokenCounter
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompactionResult[MessageT]:
+    """What a compaction leaves of a history, and what it cost."""
+
+    messages: list[MessageT]
+    """What the model sees from now on, oldest first, of the kind that was given."""
+
+    removed_count: int
+    """Messages that are gone; one whose content was blanked or shortened is still there."""
+
+    tokens_before: int
+    tokens_after: int
+    strategy: str
+    """The name of the strategy; where it is made of several, of the one that reached the target."""
+
+    target_tokens: int = 0
+    reached_target: bool = True
+    """False where not even the least that must stay fits; `messages` are that least."""
+
+    notes: tuple[str, ...] = ()
+    """What did not go as planned, one sentence each, such as a summariser that failed."""
+
+    responses: tuple[ModelResponse, ...] = field(default=(), repr=False)
+    """The replies of models that were asked for summaries or scores, for billing."""
+
+    def holding[OtherT](self, messages: list[OtherT]) -> "CompactionResult[OtherT]":
+        """The same result with the messages in another form."""
+        return cast("CompactionResult[OtherT]", replace(self, messages=cast("list[MessageT]", messages)))
+
+
+class CompactionStrategy(ABC):
+    """Shortens a history to a number of tokens. Subclass it for a strategy of your own.
+
+    A strategy keeps the laws that `check_history` states: valid in, valid out. It never makes a history longer and
+    leaves the newest request as it is.
+    """
+
+    name: ClassVar[str]
+    """What settings and results call it."""
+
+    calls_model: bool = False
+    """Whether it may ask a model, and so may cost money and give another result the next time."""
+
+    @abstractmethod
+    async def compact(
+        self, messages: Sequence[ModelMessage], target_tokens: int, preserve_recent: int = 0
+    ) -> CompactionResult[ModelMessage]:
+        """The history in at most `target_tokens` where that is possible, its last turns untouched where that is.
+
+        `preserve_recent` counts turns: a turn runs from one user prompt to the next. The target comes first: what
+        cannot be had with that many turns is had with fewer, down to the newest request and what it answers.
+        """
+
+
+class BuiltInStrategy(CompactionStrategy):
+    """A strategy that counts with a `TokenCounter` and takes chat dicts too."""
+
+    def __init__(self, *, token_counter: TokenCounter | None = None, preserve_system_prompt: bool = True) -> None:
+        self.token_counter = token_counter or TokenCounter()
+        self.preserve_system_prompt = preserve_system_prompt
+        """Whether system prompts that stand in the messages outlive the messages."""
+
+    @overload
+    async def compact(
+        self, messages: Sequence[ModelMessage], target_tokens: int, preserve_recent: int = 0
+    ) -> CompactionResult[ModelMessage]: ...
+    @overload
+    async def compact(
+        self, messages: Sequence[Mapping[str, object]], target_tokens: int, preserve_recent: int = 0
+    ) -> CompactionResult[ChatMessage]: ...
+    async def compact(
+        self,
+        messages: Sequence[ModelMessage] | Sequence[Mapping[str, object]],
+        target_tokens: int,
+        preserve_recent: int = 0,
+    ) -> CompactionResult[ModelMessage] | CompactionResult[ChatMessage]:
+        """The history in at most `target_tokens` where that is possible; chat dicts come back as chat dicts.
+
+        Raises:
+            ValueError: a target or a number of turns below zero, or a dict that is no chat message.
+        """
+        for name, value in (("target_tokens", target_tokens), ("preserve_recent", preserve_recent)):
+            if value < 0:
+                raise ValueError(f"found {name}={value}; expected 0 or more")
+        native = [message for message in messages if isinstance(message, ModelRequest | ModelResponse)]
+        if len(native) == len(messages):
+            return await self.compact_native(native, target_tokens, preserve_recent)
+        dicts = [message for message in messages if isinstance(message, Mapping)]
+        if len(dicts) < len(messages):
+            raise ValueError("found a history that mixes messages and chat dicts; expected one kind")
+        result = await self.compact_native(dicts_to_model_messages(dicts), target_tokens, preserve_recent)
+        return result.holding(model_messages_to_dicts(result.messages))
+
+    @abstractmethod
+    async def compact_native(
+        self, messages: list[ModelMessage], target_tokens: int, preserve_recent: int
+    ) -> CompactionResult[ModelMessage]:
+        """The same, for native messages only."""
+
+
+@contextmanager
+def compacting_with(model: Model | None) -> Generator[None]:
+    """Have strategies that need a model and were given none use this one, for as long as the context lasts."""
+    token = _model.set(model)
+    try:
+        yield
+    finally:
+        _model.reset(token)
+
+
+def surrounding_model() -> Model | None:
+    """The model that the history at hand is for; None where nobody said."""
+    return _model.get()
+
+
+_model: ContextVar[Model | None] = ContextVar("mamba_agents_compaction_model", default=None)

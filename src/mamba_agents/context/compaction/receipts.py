@@ -1,0 +1,156 @@
+"""What stands in for something long that was left out: one line that says what it was and how to get it back."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+import pydantic_core
+from pydantic_ai.messages import ModelRequest, ToolCallPart, ToolReturnPart
+
+from mamba_agents.context.compaction.copies import changed
+
+RECEIPT_KEY: Final = "mamba_agents_receipt"
+"""In the metadata of a result that stands in for another."""
+
+_LEFT_OUT: Final = "left out to save space"
+_SHORTEST = 120
+"""Characters below which a result is not worth a receipt."""
+
+_READING = (
+    "read",
+    "get",
+    "list",
+    "search",
+    "find",
+    "fetch",
+    "show",
+    "cat",
+    "ls",
+    "grep",
+    "query",
+    "view",
+    "open",
+    "look",
+)
+"""How tools are called that change nothing, so that a model may be told to call them again."""
+
+
+def is_receipt(part: ToolReturnPart) -> bool:
+    """Whether the result stands in for another already; also after it went through chat dicts, which lose the mark."""
+    metadata: object = part.metadata
+    if metadata is not None and isinstance(metadata, Mapping) and RECEIPT_KEY in metadata:
+        return True
+    return isinstance(part.content, str) and part.content.startswith("[") and f"; {_LEFT_OUT}" in part.content
+
+
+def replaceable(message: ModelRequest) -> Sequence[tuple[int, ToolReturnPart, str]]:
+    """The results in a request that may be shortened, each with its place and text.
+
+    Left out are those that are short, that failed, that have files or that are receipts already: what went wrong is
+    short and worth knowing. A typed part is state that a run reads back from the history.
+    """
+    found = [
+        (index, part, text)
+        for index, part in enumerate(message.parts)
+        if type(part) is ToolReturnPart and (text := _long_text(part)) is not None
+    ]
+    # An id that comes twice in one response does not tell a typed result from a plain one: then all stay.
+    return [] if found and _is_ambiguous(message) else found
+
+
+def _is_ambiguous(message: ModelRequest) -> bool:
+    if len(message.parts) == 1:
+        return False
+    returned = [part for part in message.parts if isinstance(part, ToolReturnPart)]
+    typed = {part.tool_call_id for part in returned if part.tool_kind is not None}
+    return any(part.tool_call_id in typed for part in returned if part.tool_kind is None)
+
+
+def _long_text(part: ToolReturnPart) -> str | None:
+    if part.tool_kind is not None or part.outcome != "success":
+        return None
+    content: object = part.content
+    if isinstance(content, str):
+        return content if len(content) >= _SHORTEST and not is_receipt(part) else None
+    if part.files:
+        return None
+    text = text_of(part)
+    return text if len(text) >= _SHORTEST else None
+
+
+def text_of(part: ToolReturnPart) -> str:
+    """The result as a model reads it; as Python shows it where it cannot be written as JSON."""
+    content: object = part.content
+    if isinstance(content, str):
+        return content
+    try:
+        return part.model_response_str()
+    except ValueError:
+        return repr(content)
+
+
+def receipt(tool_name: str, args: str, text: str, tokens: int, *, superseded: bool, names: str = "") -> str:
+    """The line for a result: whose it was, its size, how it began, and what to do to see it."""
+    lines = text.count("\n") + 1
+    size = f"{lines:,} lines, {tokens:,} tokens" if lines > 1 else f"{tokens:,} tokens"
+    held = f" It names {names}." if names else _beginning(text, lines)
+    return f"[{tool_name}({args}) gave {size}; {_LEFT_OUT}.{held}{_way_back(tool_name, superseded=superseded)}]"
+
+
+def with_receipt(part: ToolReturnPart, line: str) -> ToolReturnPart:
+    """The result with the line for its content, and its mark."""
+    metadata: object = part.metadata
+    if metadata is None or isinstance(metadata, Mapping):
+        metadata = {**(cast("Mapping[object, object]", metadata) if metadata else {}), RECEIPT_KEY: True}
+    return changed(part, content=line, metadata=metadata)
+
+
+def shown_args(part: ToolCallPart, longest: int = 80) -> str:
+    """The arguments of a call as one writes them, shortened."""
+    args = part.args
+    if not args:
+        return ""
+    if isinstance(args, str):
+        args = parsed_args(args)
+        if args is None:
+            return "…"
+    shown = ", ".join(f"{name}={_shown(value)}" for name, value in args.items())
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+
+
+def parsed_args(args: str | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The arguments by name; None where they are no JSON object, such as in a call that was cut off."""
+    if not isinstance(args, str):
+        return dict(args or {})
+    try:
+        parsed = pydantic_core.from_json(args)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else None
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}…{shown[-1]}"
+
+
+def _beginning(text: str, lines: int) -> str:
+    if lines == 1:
+        return ""
+    first = text.lstrip().partition("\n")[0].strip()
+    return f" It began: {first[:60]}" if first else ""
+
+
+def _way_back(tool_name: str, *, superseded: bool) -> str:
+    if superseded:
+        return " A later call gave it anew."
+    return " Call it again to see them." if tool_name.lower().startswith(_READING) else ""
+
+
+def without_long_args(part: ToolCallPart, counted: Mapping[str, int]) -> ToolCallPart:
+    """The call with each argument in `counted` replaced by a line that says how many tokens it had."""
+    args = parsed_args(part.args) or {}
+    for name, tokens in counted.items():
+        text = str(args[name])
+        args[name] = f"[{text.count(chr(10)) + 1:,} lines, {tokens:,} tokens; {_LEFT_OUT}, the call had them in full]"
+    return changed(part, args=json.dumps(args, ensure_ascii=False) if isinstance(part.args, str) else args)

@@ -1,0 +1,169 @@
+"""One compaction: what the strategy is asked for, and what the request is like afterwards."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from mamba_agents._internal.identity import ByIdentity
+from mamba_agents.context.compaction.base import CompactionResult, CompactionStrategy, compacting_with
+from mamba_agents.context.compaction.choice import strategy_named
+from mamba_agents.context.compaction.plan import CompactionPlan, plan_compaction
+from mamba_agents.context.config import CompactionConfig
+from mamba_agents.context.gauge import Gauge
+from mamba_agents.context.limits import Limits, limits_for
+from mamba_agents.tokens import TokenCounter
+
+
+class FindWindow(Protocol):
+    """Gives the window of a model, in tokens; None where nobody knows it."""
+
+    async def __call__(self, model: Model, *, refresh: bool = False) -> int | None:
+        """The window; with `refresh`, as its server says now."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request as far as its size goes."""
+
+    messages: Sequence[ModelMessage]
+    model: Model | None = None
+    parameters: ModelRequestParameters | None = None
+    settings: ModelSettings | None = None
+    reported_tokens: int | None = None
+    """Its size, where the provider told it."""
+
+
+class Compactor:
+    """Measures requests against their model's window and shortens those that are too large.
+
+    It holds no state of any run, only what it learned of models. Safe to share between runs, threads and event loops.
+    """
+
+    def __init__(self, config: CompactionConfig, counter: TokenCounter, find_window: FindWindow | None = None) -> None:
+        self.config = config
+        self.counter = counter
+        self.strategy: CompactionStrategy = strategy_named(
+            config.strategy,
+            token_counter=counter,
+            preserve_system_prompt=config.preserve_system_prompt,
+            summarization_model=None if config.summarization_model == "same" else config.summarization_model,
+        )
+        self._find_window = find_window or _window_in_profile
+        self._windows = ByIdentity[Model, tuple[int, float]]()
+        """Windows, and until when they need not be looked up again."""
+
+    def gauge(self, model: Model | None) -> Gauge:
+        """What measures requests to a model."""
+        return Gauge(self.counter, None if model is None else model.model_name)
+
+    async def limits(self, model: Model | None, settings: ModelSettings | None = None) -> Limits:
+        """The limits of requests to a model, with room for the longest answer that the settings allow."""
+        return limits_for(self.config, await self._window(model), (settings or {}).get("max_tokens"))
+
+    async def learn_window(self, model: Model, tokens: int | None, *, too_many: int) -> None:
+        """Remember what a model's server showed of its window, when it refused or cut a request of `too_many` tokens.
+
+        `tokens` is what it said, or what it read; None asks it anew.
+        """
+        asked = await self._find_window(model, refresh=True)
+        window = asked if asked is not None and asked < too_many else tokens
+        if window is not None:
+            self._windows[_bare(model)] = (window, math.inf)
+
+    async def _window(self, model: Model | None) -> int | None:
+        if model is None:
+            return self.config.window_tokens
+        known = self._windows.get(bare := _bare(model))
+        if known is not None and time.monotonic() < known[1]:
+            return known[0]
+        window = self.config.window_tokens or await self._find_window(model)
+        if window is not None:
+            self._windows[bare] = (window, time.monotonic() + _LOOKED_UP_SECONDS)
+        return window
+
+    async def compact(
+        self, request: Request, target_tokens: int, summarizer: Model | None = None
+    ) -> CompactionResult[ModelMessage]:
+        """The request's messages so that all of it is at most `target_tokens`, where that is possible.
+
+        `summarizer` is asked for summaries, or else the request's model. The figures of the result are those of the
+        whole request, as its provider would count it.
+        """
+        fit = _Fit(self.counter, self.gauge(request.model), request)
+        with compacting_with(summarizer or request.model):
+            result = await self.strategy.compact(
+                list(request.messages), fit.for_messages(target_tokens), self.config.preserve_recent_turns
+            )
+        return replace(
+            result,
+            tokens_before=fit.of_request(result.tokens_before),
+            tokens_after=fit.of_request(result.tokens_after),
+            target_tokens=target_tokens,
+        )
+
+    async def plan(self, request: Request, target_tokens: int) -> CompactionPlan:
+        """What `compact` would do, without a request to any model."""
+        fit = _Fit(self.counter, self.gauge(request.model), request)
+        with compacting_with(request.model):
+            plan = await plan_compaction(
+                self.strategy,
+                list(request.messages),
+                fit.for_messages(target_tokens),
+                self.config.preserve_recent_turns,
+                self.counter,
+            )
+        before = fit.of_request(plan.tokens_before)
+        after = None if plan.tokens_after is None else fit.of_request(plan.tokens_after)
+        return replace(
+            plan,
+            tokens_before=before,
+            tokens_after=after,
+            freed_tokens=None if after is None else before - after,
+            target_tokens=target_tokens,
+        )
+
+
+class _Fit:
+    """Turns sizes of messages, as they are counted here, into sizes of requests, as their provider counts them."""
+
+    def __init__(self, counter: TokenCounter, gauge: Gauge, request: Request) -> None:
+        counted = counter.count_messages(request.messages)  # as strategies do, which know no model
+        self._overhead = gauge.overhead(request.parameters)
+        estimate = request.reported_tokens or gauge.estimate(request.messages, request.parameters)
+        # Thinking that is not shown, a tokenizer that is not ours: the provider's figure knows, and ours does not.
+        self._ratio = min(max(estimate / max(counted + self._overhead, 1), _LEAST_RATIO), _MOST_RATIO)
+
+    def for_messages(self, target_tokens: int) -> int:
+        """How many tokens of ours the messages of a request of that size may have."""
+        return max(int(target_tokens / self._ratio) - self._overhead, 0)
+
+    def of_request(self, tokens: int) -> int:
+        """The size of the request whose messages have so many tokens of ours."""
+        return round((tokens + self._overhead) * self._ratio)
+
+
+_LOOKED_UP_SECONDS = 60.0
+"""A server may be started anew with another window."""
+
+_LEAST_RATIO = 0.5
+_MOST_RATIO = 4.0
+"""Beyond these the last figure was not about these messages."""
+
+
+def _bare(model: Model) -> Model:
+    """The model that answers, which is the same however it is wrapped."""
+    while isinstance(model, WrapperModel):
+        model = model.wrapped
+    return model
+
+
+async def _window_in_profile(model: Model, *, refresh: bool = False) -> int | None:  # noqa: ARG001 - it never changes
+    return model.context_window

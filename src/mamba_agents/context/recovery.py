@@ -1,0 +1,168 @@
+"""A model whose refusal of a long prompt is met by a shorter one."""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, override
+
+from pydantic_ai import RunContext
+from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from mamba_agents.context.compaction.base import CompactionResult
+from mamba_agents.context.compactor import Compactor, Request
+from mamba_agents.context.overflow import is_context_overflow, prompt_tokens_in, window_in
+from mamba_agents.errors import ContextOverflowError
+
+
+class Shortener(Protocol):
+    """Who shortens the requests of runs, and answers for what that costs."""
+
+    compactor: Compactor
+
+    async def compact(
+        self, ctx: RunContext[Any] | None, request: Request, target_tokens: int
+    ) -> CompactionResult[ModelMessage]:
+        """What a compaction leaves of a request."""
+        ...
+
+    def bill(self, ctx: RunContext[Any], result: CompactionResult[ModelMessage]) -> None:
+        """Put what a compaction cost on the run's account."""
+        ...
+
+    def sent_again(self, ctx: RunContext[Any], result: CompactionResult[ModelMessage]) -> None:
+        """Do the same, and remember what was left out of the run's history."""
+        ...
+
+
+_HARDER = 0.5
+"""Each further attempt aims at this share of the one before."""
+
+_logger = logging.getLogger("mamba_agents.context")
+
+
+@dataclass(slots=True)
+class Requesting:
+    """A model request that a run is making. Streams are made in a task of their own, which shares this object."""
+
+    ctx: RunContext[Any]
+    is_near_trigger: bool = False
+    """Whether the request is so large that it was counted."""
+
+    was_shortened: bool = False
+    """Whether it was sent again with less than the history says."""
+
+    is_whole_history: bool = False
+    """Whether it was the run's history, before it was shortened."""
+
+
+REQUESTING: ContextVar[Requesting | None] = ContextVar("mamba_agents_requesting", default=None)
+"""Set before each model request of a run."""
+
+
+class RecoveringModel(WrapperModel):
+    """Shortens the history and asks again when the wrapped model says that a request is too long.
+
+    Nothing was done by then, so asking again repeats nothing. After `overflow_retries` attempts it raises
+    `ContextOverflowError` with the figures.
+    """
+
+    def __init__(self, wrapped: Model, shortener: Shortener) -> None:
+        super().__init__(wrapped)
+        self._shortener = shortener
+        self._compactor = shortener.compactor
+
+    @override
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        attempt = 0
+        while True:
+            try:
+                return await super().request(messages, model_settings, model_request_parameters)
+            except Exception as error:  # noqa: BLE001 - all but overflows are raised again
+                attempt += 1
+                request = self._sent(messages, model_settings, model_request_parameters)
+                messages = await self._shorter(request, error, attempt)
+
+    @override
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        attempt = 0
+        async with AsyncExitStack() as stack:
+            while True:
+                opening = super().request_stream(messages, model_settings, model_request_parameters, run_context)
+                try:
+                    stream = await stack.enter_async_context(opening)
+                    break
+                except Exception as error:  # noqa: BLE001 - all but overflows are raised again
+                    attempt += 1
+                    request = self._sent(messages, model_settings, model_request_parameters)
+                    messages = await self._shorter(request, error, attempt)
+            yield stream
+
+    def _sent(
+        self, messages: list[ModelMessage], settings: ModelSettings | None, parameters: ModelRequestParameters
+    ) -> Request:
+        return Request(messages=messages, model=self.wrapped, parameters=parameters, settings=settings)
+
+    async def _shorter(self, sent: Request, error: Exception, attempt: int) -> list[ModelMessage]:
+        """The messages to send in place of those that were refused; raises what cannot be helped."""
+        if not is_context_overflow(error):
+            raise error
+        window, reported = window_in(error), prompt_tokens_in(error)
+        size = reported or self._compactor.gauge(self.wrapped).estimate(sent.messages, sent.parameters)
+        await self._compactor.learn_window(self.wrapped, window, too_many=size)
+        limits = await self._compactor.limits(self.wrapped, sent.settings)
+        _logger.warning("%s refused a request of %d tokens as too long: %s", self.model_name, size, error)
+        if attempt <= self._compactor.config.overflow_retries:
+            # Where the server told both figures, the first attempt can aim well; all others only lower.
+            harder = 1 if attempt == 1 and reported and window else _HARDER**attempt
+            shorter = await self._compacted(
+                replace(sent, reported_tokens=reported), int(min(limits.target, size) * harder)
+            )
+            if shorter is not None:
+                return shorter
+        raise ContextOverflowError(current_tokens=size, max_tokens=limits.window, compaction_attempted=True) from error
+
+    async def _compacted(self, sent: Request, target_tokens: int) -> list[ModelMessage] | None:
+        """The messages, shortened; None where there is nothing to take out."""
+        requesting = REQUESTING.get()
+        if requesting is None:
+            result = await self._shortener.compact(None, sent, target_tokens)
+        elif self._is_whole_history(requesting, sent):
+            whole = replace(sent, messages=list(requesting.ctx.messages))
+            result = await self._shortener.compact(requesting.ctx, whole, target_tokens)
+            self._shortener.sent_again(requesting.ctx, result)
+        else:
+            result = await self._shortener.compact(requesting.ctx, sent, target_tokens)
+            self._shortener.bill(requesting.ctx, result)
+        return self._prepared(result.messages, sent) if result.tokens_after < result.tokens_before else None
+
+    def _is_whole_history(self, requesting: Requesting, sent: Request) -> bool:
+        """Whether the run's history is what is sent.
+
+        Where a capability changed this one request, as by taking secrets out, they must not come back.
+        """
+        if not requesting.was_shortened:
+            requesting.was_shortened = True
+            requesting.is_whole_history = self._prepared(requesting.ctx.messages, sent) == sent.messages
+        return requesting.is_whole_history
+
+    def _prepared(self, messages: Sequence[ModelMessage], sent: Request) -> list[ModelMessage]:
+        """The messages as pydantic-ai sends them."""
+        repaired = repair_messages(list(messages))
+        return self.wrapped.prepare_messages(repaired, sent.parameters or ModelRequestParameters())

@@ -1,0 +1,67 @@
+"""What replies tell of the sizes of their requests."""
+
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import ModelRequestContext
+
+from mamba_agents.context.compactor import Compactor
+from mamba_agents.context.gauge import input_tokens, marked_with_size, previous_tokens
+from mamba_agents.context.spoken import without_droppable
+from mamba_agents.context.truncation import SilentCut, report_cut, shortened_by_provider, silent_cut
+
+_MOST_BYTES = 6
+"""Text has seldom more bytes a token: only where a reply says so is it worth counting whether all was read."""
+
+
+class ReplyReader:
+    """Learns how a model's tokenizer differs from ours, and notices when its server cut a prompt."""
+
+    def __init__(self, compactor: Compactor) -> None:
+        self._compactor = compactor
+        self._counter = compactor.counter
+
+    async def read(self, request_context: ModelRequestContext, response: ModelResponse, *, is_counted: bool) -> None:
+        """Compare what a reply reports with what was sent; `is_counted` says that the messages were counted anyway."""
+        reported = input_tokens(response)
+        if not reported:
+            return
+        cut = self._cut(request_context, response, reported)
+        if cut is not None:
+            await self._meet(cut, request_context, response)
+        elif is_counted and not self._counter.is_exact(request_context.model.model_name):
+            self._learn_factor(request_context, reported)
+
+    def _learn_factor(self, request_context: ModelRequestContext, reported: int) -> None:
+        model_name, parameters = request_context.model.model_name, request_context.model_request_parameters
+        counted = self._counter.count_messages(request_context.messages, model_name, raw=True)
+        counted += self._counter.count_request_parameters(parameters, model_name, raw=True)
+        self._counter.calibrate(model_name, counted=counted, reported=reported)
+
+    def _cut(self, request_context: ModelRequestContext, response: ModelResponse, reported: int) -> SilentCut | None:
+        """What the server left out without a word; None where it read all."""
+        model, messages = request_context.model, request_context.messages
+        if model.base_url is None:  # without a server, nobody cuts
+            return None
+        previous = previous_tokens(messages, response)
+        if previous <= reported and self._counter.upper_bound(messages) <= _MOST_BYTES * reported:
+            return None
+        if shortened_by_provider(messages, response, request_context.model_settings):
+            return None
+        spoken = self._counter.count_messages(without_droppable(messages), model.model_name)
+        return silent_cut(
+            reported_tokens=reported,
+            counted_tokens=spoken,
+            counted_exactly=self._counter.is_exact(model.model_name),
+            previous_tokens=previous,
+            droppable_tokens=self._counter.count_messages(messages, model.model_name) - spoken,
+            window_tokens=self._compactor.config.window_tokens,
+        )
+
+    async def _meet(self, cut: SilentCut, request_context: ModelRequestContext, response: ModelResponse) -> None:
+        """Warn, and keep to what the server reads from now on."""
+        model = request_context.model
+        # What the reply says of the size of the history is wrong: what was counted counts.
+        gauge = self._compactor.gauge(model)
+        sent = gauge.count(request_context.messages) + gauge.overhead(request_context.model_request_parameters)
+        response.metadata = marked_with_size(response, sent + response.usage.output_tokens)
+        await self._compactor.learn_window(model, cut.reported_tokens, too_many=cut.expected_tokens)
+        report_cut(cut, model, response)
