@@ -11,6 +11,7 @@ from mamba_agents._version import __version__
 if TYPE_CHECKING:
     from mamba_agents.agent import Agent, AgentConfig, AgentResult
     from mamba_agents.config import AgentSettings
+    from mamba_agents.context import CompactionConfig, CompactionResult, ContextManager, ContextState
     from mamba_agents.sessions import Session, SessionStore
     from mamba_agents.tokens import CostBreakdown, TokenCounter, TokenUsage, UsageRecord, UsageTracker
 
@@ -19,6 +20,10 @@ __all__ = [
     "AgentConfig",
     "AgentResult",
     "AgentSettings",
+    "CompactionConfig",
+    "CompactionResult",
+    "ContextManager",
+    "ContextState",
     "CostBreakdown",
     "Session",
     "SessionStore",
@@ -34,6 +39,10 @@ _ROOMS = {
     "AgentConfig": "agent",
     "AgentResult": "agent",
     "AgentSettings": "config",
+    "CompactionConfig": "context",
+    "CompactionResult": "context",
+    "ContextManager": "context",
+    "ContextState": "context",
     "CostBreakdown": "tokens",
     "Session": "sessions",
     "SessionStore": "sessions",

@@ -162,12 +162,13 @@ async def test_usage_is_recorded_by_request_with_run_and_session_and_can_be_rese
     assert agent.get_usage_history() == []
 
 
-async def test_token_counts_are_those_of_the_text_or_those_last_reported() -> None:
+async def test_token_counts_are_those_of_the_text_or_those_that_the_provider_reported_of_the_conversation() -> None:
     agent = Agent(echo())
     assert agent.get_token_count("hello world") == 2
-    assert agent.get_token_count() == 0
+    without_messages = agent.get_token_count()
+    assert without_messages < 10
     result = await agent.run("a")
-    assert agent.get_token_count() == result.usage.total_tokens
+    assert agent.get_token_count() == result.usage.total_tokens > without_messages
 
 
 async def test_the_cost_comes_in_and_out_apart_where_that_is_known() -> None:

@@ -35,7 +35,7 @@ def problems() -> list[str]:
         ("temprature = 3", "1: temprature is not a setting; did you mean model_backend.temperature?"),
         (
             "xyzzy = 3",
-            "1: xyzzy is not a setting; known are model_backend, local, tools, tokenizer, cost_rates.",
+            "1: xyzzy is not a setting; known are model_backend, local, tools, context, budget, tokenizer, cost_rates.",
         ),
         ("model_backend = 3", "1: model_backend: found 3, expected a section of keys with values."),
         ("[model_backend]\ntimeout = 'soon'", "2: model_backend.timeout: found 'soon', expected a valid number."),

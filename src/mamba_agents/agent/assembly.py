@@ -1,30 +1,80 @@
 """The order of the layers, written once."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from pydantic_ai import RunContext
 from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import Model
 
 from mamba_agents.agent.config import AgentConfig
+from mamba_agents.agent.layers.budget import Budget, budget_layers
 from mamba_agents.agent.layers.graceful import GracefulToolErrors
 from mamba_agents.agent.layers.iterations import MaxIterations
+from mamba_agents.agent.layers.metering import MeasureRequests
 from mamba_agents.agent.layers.pricing import CustomRates
 from mamba_agents.agent.layers.transcript import KeepTranscripts
+from mamba_agents.agent.models import find_window
 from mamba_agents.agent.result import GiveAgentResults
 from mamba_agents.config import AgentSettings
+from mamba_agents.context import CompactContext
+from mamba_agents.tokens import BudgetLedger, CostEstimator, TokenCounter
 
 
-def assemble(
-    config: AgentConfig, settings: AgentSettings, transcripts: KeepTranscripts
-) -> list[AbstractCapability[Any]]:
-    """The layers around every model request, outermost first; one that is switched off is absent.
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What the layers of one agent count, price and add up with."""
 
-    prompt → Agent → session (`Turn`, around all of these) → layers → model ⇄ tools → result → usage → session
-    """
-    layers: list[AbstractCapability[Any]] = [GiveAgentResults(), transcripts]
-    if config.max_iterations is not None:
-        layers.append(MaxIterations(config.max_iterations))
-    if config.graceful_tool_errors:
-        layers.append(GracefulToolErrors())
-    if settings.cost_rates:
-        layers.append(CustomRates(settings.cost_rates))
-    return layers
+    counter: TokenCounter
+    estimator: CostEstimator
+    ledger: BudgetLedger
+
+
+class Layers:
+    """The layers around every model request of one agent, and by name those that a run asks at its end."""
+
+    def __init__(self, config: AgentConfig, settings: AgentSettings, tools: Tools) -> None:
+        self.transcripts = KeepTranscripts()
+        self.metering = MeasureRequests(CustomRates(settings.cost_rates))
+        self.budget = budget_layers(settings.budget, tools.ledger, tools.counter, tools.estimator)
+        self.context = CompactContext(
+            config.context or settings.context,
+            tools.counter,
+            find_window,
+            summarizer=self._within_budget,
+            on_compacted=self.transcripts.compacted,
+            on_billed=self._billed,
+        )
+        self.in_order = self._in_order(config)
+
+    def _in_order(self, config: AgentConfig) -> list[AbstractCapability[Any]]:
+        """Outermost first; one that is switched off is absent.
+
+        prompt → Agent → session (`Turn`, around all of these) → layers → model ⇄ tools → result → usage → session
+        """
+        layers: list[AbstractCapability[Any]] = [GiveAgentResults(), self.transcripts]
+        if config.max_iterations is not None:
+            layers.append(MaxIterations(config.max_iterations))
+        layers += self.budget
+        if config.auto_compact:
+            layers.append(self.context)
+        if config.graceful_tool_errors:
+            layers.append(GracefulToolErrors())
+        # Always there: without rates too, a server of one's own is not billed as a hosted one.
+        return [*layers, self.metering.rates, self.metering]
+
+    def _within_budget(self, ctx: RunContext[Any], model: Model) -> Model:
+        """The model that a run asks for a summary: what that costs is the run's spending too."""
+        for layer in self.budget:
+            if isinstance(layer, Budget):
+                return layer.model_for(model, ctx)
+        return model
+
+    def _billed(self, ctx: RunContext[Any], responses: Sequence[ModelResponse]) -> None:
+        self.metering.billed(ctx, responses)
+        self.transcripts.billed(ctx, responses)
+        for layer in self.budget:
+            if isinstance(layer, Budget):
+                layer.charge(ctx, responses)

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mamba_agents.context.config import CompactionConfig
 from mamba_agents.tokens import TokenizerConfig
 
 
@@ -19,6 +20,13 @@ class AgentConfig(BaseModel):
 
     track_context: bool = True
     """Whether runs remember the conversation. Without it every run starts anew, as in pydantic-ai."""
+
+    auto_compact: bool = True
+    """Whether a history is shortened by itself before a request would pass the trigger. Without it, only `compact`
+    shortens it, and a request that is too long fails as in pydantic-ai."""
+
+    context: CompactionConfig | None = None
+    """When and how the history is shortened; None takes the settings'."""
 
     graceful_tool_errors: bool = True
     """Whether an exception in a tool is told to the model, which may try again, instead of ending the run."""

@@ -17,7 +17,6 @@ from pydantic_ai import (
     AgentToolset,
     InstructionPart,
     ModelMessage,
-    ModelResponse,
     Tool,
 )
 from pydantic_ai.agent.abstract import AgentInstructions
@@ -27,12 +26,12 @@ from pydantic_ai.result import StreamedRunResultSync
 from pydantic_ai.tools import AgentDepsT, ToolFuncEither
 
 from mamba_agents._internal.background_loop import run_sync
-from mamba_agents.agent.assembly import assemble
+from mamba_agents.agent.assembly import Layers, Tools
 from mamba_agents.agent.callables import as_function
 from mamba_agents.agent.config import AgentConfig
-from mamba_agents.agent.layers.graceful import GRACEFUL_KEY, graceful
+from mamba_agents.agent.context import SessionContext
+from mamba_agents.agent.layers.graceful import registration
 from mamba_agents.agent.layers.seat import Seat, SharedSeat
-from mamba_agents.agent.layers.transcript import KeepTranscripts
 from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
 from mamba_agents.agent.models import named_model, ready_model, settings_for, with_settings
 from mamba_agents.agent.options import HostOptions, RunOptions
@@ -45,10 +44,19 @@ from mamba_agents.agent.stream import TextStream
 from mamba_agents.agent.sync_stream import BackgroundStreamedResult
 from mamba_agents.agent.turn import Turn
 from mamba_agents.config import AgentSettings
+from mamba_agents.context import CompactionResult, ContextState
 from mamba_agents.sessions import Session
 from mamba_agents.sessions.log import SessionLog
 from mamba_agents.sessions.session import new_session_id
-from mamba_agents.tokens import CostBreakdown, CostEstimator, TokenCounter, TokenUsage, UsageRecord, UsageTracker
+from mamba_agents.tokens import (
+    BudgetLedger,
+    CostBreakdown,
+    CostEstimator,
+    TokenCounter,
+    TokenUsage,
+    UsageRecord,
+    UsageTracker,
+)
 
 
 class Agent(TypedAgent[AgentDepsT, OutputDataT]):
@@ -71,6 +79,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         config: AgentConfig | None = None,
         settings: AgentSettings | None = None,
         session: Session | None = None,
+        budget_ledger: BudgetLedger | None = None,
         model_settings: AgentModelSettings[AgentDepsT] | None = None,
         capabilities: Sequence[AgentCapability[AgentDepsT]] | None = None,
         **host: Unpack[HostOptions[AgentDepsT]],
@@ -79,7 +88,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
 
         `model` is a pydantic-ai model, `"provider:name"`, a bare name or None; the last two are looked up in
         `settings.model_backend`. Without `settings`, a name reads them from the environment and the project's files.
-        `session` is the agent's own conversation, a new one in memory if left out.
+        `session` is the agent's own conversation, a new one in memory if left out. Agents that are given one
+        `budget_ledger` share the caps of `settings.budget` on all runs together.
 
         Raises:
             ValueError: neither a model nor settings that name one.
@@ -87,8 +97,9 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         """
         self.config = config or AgentConfig()
         self.settings = settings_for(model, settings)
-        self.token_counter = TokenCounter(self.config.tokenizer or self.settings.tokenizer)
         self.usage_tracker = UsageTracker(self.settings.cost_rates)
+        self.budget_ledger = budget_ledger or BudgetLedger()
+        """What was spent against the caps of the budget; agents that share one share the caps."""
         prompt = _as_text(system_prompt) or self.config.system_prompt
         # Without memory, the prompt is sent as pydantic-ai sends it. With memory it is an instruction: those are
         # with every request, whatever becomes of the first message.
@@ -96,11 +107,16 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         self._system_prompt = InstructionPart(prompt if is_remembered else "")
         self._own = AgentSession(self, (session or Session()).log)
         self._sessions = {self._own.id: self._own}
-        self._transcripts = KeepTranscripts()
-        self._layers = assemble(self.config, self.settings, self._transcripts)
         name = self.settings.model_backend.model if model is None else model
         self.model_name = name if isinstance(name, str) else None
         """The name the model was asked for by; None for a model instance."""
+        self.token_counter = TokenCounter(self.config.tokenizer or self.settings.tokenizer, model=self.model_name)
+        self.layers = Layers(
+            self.config,
+            self.settings,
+            Tools(counter=self.token_counter, estimator=self.cost_estimator, ledger=self.budget_ledger),
+        )
+        """What stands around every model request."""
         if name is not None or not host.get("defer_model_check"):
             model = named_model(model, self.settings)
         super().__init__(
@@ -111,7 +127,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             instructions=[self._system_prompt, *_as_list(instructions)],
             deps_type=deps_type,
             output_type=output_type,
-            capabilities=[SharedSeat(layers=self._layers), *(capabilities or ())],
+            capabilities=[SharedSeat(layers=self.layers.in_order), *(capabilities or ())],
             model_settings=with_settings(model_settings, model, self.settings),
             **host,
         )
@@ -175,6 +191,23 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         """The agent's own conversation as OpenAI chat messages; `messages` has all that this form cannot say."""
         return model_messages_to_dicts(self.messages)
 
+    @property
+    def context_manager(self) -> SessionContext | None:
+        """The context of the agent's own conversation; None when it keeps none (`track_context=False`)."""
+        return self._own.context if self.config.track_context else None
+
+    def should_compact(self) -> bool:
+        """Whether the agent's own conversation is past the size from which on it is shortened."""
+        return self.session().context.should_compact()
+
+    async def compact(self) -> CompactionResult[ModelMessage]:
+        """Shorten the agent's own conversation to the target now; `context_manager.plan` says what that would do."""
+        return await self.session().context.compact()
+
+    def get_context_state(self) -> ContextState:
+        """How large the agent's own conversation is, and what was done to shorten it."""
+        return self.session().context.get_context_state()
+
     def clear_context(self) -> None:
         """Start the agent's own conversation anew; its log keeps what was said."""
         self.session().clear()
@@ -211,11 +244,10 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         return self.usage_tracker.get_cost_breakdown()
 
     def get_token_count(self, text: str | None = None) -> int:
-        """The tokens of a text; without one, those the provider last reported for the agent's own conversation."""
+        """The tokens of a text; without one, those of the agent's own conversation, as the next request will have."""
         if text is not None:
-            return self.token_counter.count(text, self.model_name)
-        responses = (message for message in reversed(self.messages) if isinstance(message, ModelResponse))
-        return next((response.usage.total_tokens for response in responses), 0)
+            return self.token_counter.count(text)
+        return self.session().context.get_token_count()
 
     def reset_tracking(self) -> None:
         """Forget what was spent."""
@@ -249,7 +281,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
                 lambda history: self._open_run(user_prompt, log, history, options),
                 log,
                 self.usage_tracker,
-                self._transcripts,
+                self.layers,
                 answers_calls=user_prompt is None or options.get("deferred_tool_results") is not None,
             )
 
@@ -308,7 +340,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         options = self._with_model(options)
         if self._override_root_capability.get() is not None:
             # The capabilities of `override(spec=…)` take the place of all others.
-            options["capabilities"] = [Seat(layers=self._layers), *(options.get("capabilities") or ())]
+            options["capabilities"] = [Seat(layers=self.layers.in_order), *(options.get("capabilities") or ())]
         return super().iter(user_prompt, infer_name=False, **options)
 
     def _with_model(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -337,19 +369,10 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         *,
         graceful_errors: bool | None,
     ) -> Any:
-        if func is None:
-
-            def decorate(given: Callable[..., Any]) -> Any:
-                return self._decorate(decorator, given, options, graceful_errors=graceful_errors)
-
-            return decorate
-        func = cast("Callable[..., Any]", as_function(func))
-        is_graceful = self.config.graceful_tool_errors if graceful_errors is None else graceful_errors
-        if is_graceful:
-            return decorator(**options)(graceful(func))
-        if not self.config.graceful_tool_errors:
-            return decorator(**options)(func)
-        return decorator(**{**options, "metadata": {**(options.get("metadata") or {}), GRACEFUL_KEY: False}})(func)
+        default = self.config.graceful_tool_errors
+        is_graceful = default if graceful_errors is None else graceful_errors
+        register = registration(decorator, options, is_graceful=is_graceful, default=default)
+        return register if func is None else register(func)
 
     def _infer_name_of_caller(self, infer_name: bool) -> None:  # noqa: FBT001 - the host's own flag
         """Name the agent by the variable that the caller of our caller has it in, as pydantic-ai does."""

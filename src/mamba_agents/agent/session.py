@@ -9,6 +9,7 @@ from pydantic_ai.agent import AgentRunEvents, EventStreamHandler
 from pydantic_ai.output import OutputSpec
 from pydantic_ai.result import StreamedRunResult, StreamedRunResultSync
 
+from mamba_agents.agent.context import SessionContext
 from mamba_agents.agent.options import RunOptions
 from mamba_agents.agent.result import AgentResult
 from mamba_agents.agent.stream import TextStream
@@ -34,6 +35,11 @@ class AgentSession[DepsT, OutputT](Session):
     def __init__(self, agent: "Agent[DepsT, OutputT]", log: SessionLog) -> None:
         self.agent = agent
         self.log = log
+
+    @property
+    def context(self) -> SessionContext:
+        """What the next run will see, how large that is, and how it is shortened."""
+        return SessionContext(self.agent, self.log)
 
     @overload
     async def run(

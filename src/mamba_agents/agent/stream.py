@@ -9,7 +9,7 @@ from pydantic_ai import AgentRunResultEvent
 from pydantic_ai.agent import AgentRunEvents
 from pydantic_ai.messages import AgentStreamEvent, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
-from mamba_agents.agent.result import AgentResult
+from mamba_agents.agent.result import LIMITS, AgentResult
 from mamba_agents.agent.run_stream import ReadEvents
 
 type _Event = AgentStreamEvent | AgentRunResultEvent[Any]
@@ -81,8 +81,8 @@ class TextStream[OutputT](AsyncIterator[str]):
                 return self._spoken(text)
             case AgentRunResultEvent(result=result):
                 self.result = cast("AgentResult[OutputT]", result)
-                # The closing of a run at its limit says again what the model said last.
-                return "" if self.result.stop_reason == "max_iterations" else self._release()
+                # The closing of a run at a limit says again what the model said last.
+                return "" if self.result.stop_reason in LIMITS else self._release()
             case PartStartEvent(part=TextPart(content=text), index=0) if text and text == "".join(self._pieces):
                 self._echo, self._is_new_response = text, True
                 return ""

@@ -1,22 +1,23 @@
 """One run on its session: its place in the queue, the history it sees, and what it leaves behind."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import Token
 from types import TracebackType
 from typing import Any
 
 from pydantic_ai import AgentRun, RunCancelled
-from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
+from pydantic_ai.messages import ModelMessage, repair_messages
 
-from mamba_agents.agent.layers.transcript import KeepTranscripts
+from mamba_agents.agent.assembly import Layers
+from mamba_agents.agent.context import usage_events, with_compactions
 from mamba_agents.agent.place import Place, held_places, hold, join_session, leave_session
 from mamba_agents.agent.run_stream import take_opening_stream
+from mamba_agents.agent.usage_rows import run_rows
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
 from mamba_agents.sessions.log import has_open_calls
-from mamba_agents.sessions.session import is_from_model
-from mamba_agents.tokens import TokenUsage, UsageRecord, UsageTracker
+from mamba_agents.tokens import UsageTracker
 
 type OpenRun = Callable[[list[ModelMessage] | None], AbstractAsyncContextManager[AgentRun[Any, Any]]]
 """Opens pydantic-ai's run with a history, or with none."""
@@ -32,14 +33,15 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
     __slots__ = (
         "_answers_calls",
         "_held",
+        "_layers",
         "_log",
         "_open",
         "_outside",
         "_run",
         "_run_manager",
+        "_seen",
         "_stream",
         "_tracker",
-        "_transcripts",
     )
 
     def __init__(
@@ -47,14 +49,14 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         open_run: OpenRun,
         log: SessionLog | None,
         tracker: UsageTracker,
-        transcripts: KeepTranscripts,
+        layers: Layers,
         *,
         answers_calls: bool,
     ) -> None:
         self._open = open_run
         self._log = log
         self._tracker = tracker
-        self._transcripts = transcripts
+        self._layers = layers
         self._answers_calls = answers_calls
         self._stream = take_opening_stream()
         self._held: Place | None = None
@@ -97,6 +99,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         except BaseException:
             self._leave_place()
             raise
+        self._seen = log.seq
         if has_open_calls(log.messages) and not self._answers_calls:
             # pydantic-ai refuses a prompt after unanswered calls, such as those of a cancelled run.
             return repair_messages(log.messages)
@@ -113,13 +116,25 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         run = self._run
         # The result of a run that has one gives them faster than the run does, and they are the same.
         run_id = run.run_id
-        messages = self._transcripts.finish(run_id, (run.result or run).new_messages())
-        self._tracker.add(_usage_records(messages, run_id, run.conversation_id))
+        messages = (run.result or run).new_messages()
+        transcript = self._layers.transcripts.finish(run_id)
+        if transcript is not None:
+            messages = transcript.whole(messages)
+        requests = self._layers.metering.finish(run_id, run.usage)
+        estimator = self._tracker.estimator
+        self._tracker.add(
+            run_rows(requests, messages, run_id=run_id, session_id=run.conversation_id, estimator=estimator)
+        )
         if self._log is None:
             return
         if self._stream is not None:
             messages = [*messages, *(answer for answer in self._stream.answers() if answer not in messages)]
         events: list[SessionEvent] = [MessageAppended(run_id=run_id, message=message) for message in messages]
+        if transcript is not None:
+            events += usage_events(transcript.billed, run_id)
+        if transcript is not None and transcript.compactions:
+            meanwhile = await self._log.store.read(self._log.session_id, self._seen)
+            events = with_compactions(events, transcript, meanwhile, (run.result or run).all_messages())
         events.append(RunEnded(run_id=run_id, outcome=outcome))
         await self._log.append(events)
 
@@ -130,30 +145,3 @@ def _outcome(run: AgentRun[Any, Any], error: BaseException | None) -> RunOutcome
     if isinstance(error, asyncio.CancelledError | RunCancelled | KeyboardInterrupt):
         return "cancelled"
     return "failed" if isinstance(error, Exception) else "abandoned"
-
-
-def _usage_records(messages: Sequence[ModelMessage], run_id: str, session_id: str) -> list[UsageRecord]:
-    return [
-        UsageRecord(
-            timestamp=response.timestamp,
-            usage=_token_usage(response),
-            model=response.model_name,
-            run_id=run_id,
-            session_id=session_id,
-            cost=response.usage.cost,
-        )
-        for response in messages
-        if isinstance(response, ModelResponse) and is_from_model(response)
-    ]
-
-
-def _token_usage(response: ModelResponse) -> TokenUsage:
-    usage = response.usage
-    return TokenUsage(
-        prompt_tokens=usage.input_tokens,
-        completion_tokens=usage.output_tokens,
-        total_tokens=usage.input_tokens + usage.output_tokens,
-        request_count=1,
-        cached_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-    )

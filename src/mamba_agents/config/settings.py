@@ -14,6 +14,8 @@ from mamba_agents.config.masking import masked
 from mamba_agents.config.problems import configuration_error, problems_in
 from mamba_agents.config.sources import PROJECT_ENV_FILE, PROJECT_FILES, StrPath, read
 from mamba_agents.config.variables import NESTING, PREFIX
+from mamba_agents.context.config import CompactionConfig
+from mamba_agents.tokens.budget import BudgetConfig
 from mamba_agents.tokens.config import ModelRate, TokenizerConfig
 from mamba_agents.tools.config import ToolsSettings
 
@@ -49,11 +51,18 @@ class AgentSettings(BaseSettings):
     tools: ToolsSettings = Field(default_factory=ToolsSettings)
     """What the built-in tools may see."""
 
+    context: CompactionConfig = Field(default_factory=CompactionConfig)
+    """When a conversation is shortened, to what, and how."""
+
+    budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    """How much may be spent, and what happens at the cap."""
+
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
     """How tokens are counted."""
 
     cost_rates: dict[str, ModelRate] = Field(default_factory=dict[str, ModelRate])
-    """Prices by model name, in USD per million tokens, where the built-in table has none or another."""
+    """Prices in USD per million tokens, where the built-in table has none or another: by model name, `provider:model`
+    or a pattern such as `gpt-4*`."""
 
     _cascade: Cascade = PrivateAttr(default_factory=Cascade)
 

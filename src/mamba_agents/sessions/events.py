@@ -3,10 +3,11 @@
 They are not frozen: some are made for every message, and frozen ones take four times as long to make.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, ModelResponse
 
 type RunOutcome = Literal["completed", "failed", "cancelled", "abandoned"]
 """How a run ended. An abandoned one was left by its caller, as by a `break` out of a stream."""
@@ -14,9 +15,11 @@ type RunOutcome = Literal["completed", "failed", "cancelled", "abandoned"]
 
 @dataclass(slots=True, kw_only=True)
 class MessageAppended:
-    """A request or a response that a run added to the conversation."""
+    """A request or a response that was added to the conversation."""
 
-    run_id: str
+    run_id: str | None
+    """The run that added it; None when it was added by hand."""
+
     message: ModelMessage
 
 
@@ -33,4 +36,31 @@ class ContextCleared:
     """From here on the model sees nothing of what was said before; the log still holds it."""
 
 
-type SessionEvent = MessageAppended | RunEnded | ContextCleared
+@dataclass(slots=True, kw_only=True)
+class ContextCompacted:
+    """From here on the model sees `messages` in place of what was said before; the log still holds it."""
+
+    messages: Sequence[ModelMessage]
+    strategy: str
+    """The name of the strategy that made them."""
+
+    removed_count: int
+    tokens_before: int
+    tokens_after: int
+    run_id: str | None = None
+    """The run in which it was done; None between runs."""
+
+    notes: tuple[str, ...] = ()
+    """What did not go as planned, one sentence each."""
+
+
+@dataclass(slots=True, kw_only=True)
+class UsageRecorded:
+    """A model was asked for something beside the conversation, such as a summary of it, and gave this reply."""
+
+    response: ModelResponse
+    run_id: str | None = None
+    """The run that it was for; None between runs."""
+
+
+type SessionEvent = MessageAppended | RunEnded | ContextCleared | ContextCompacted | UsageRecorded

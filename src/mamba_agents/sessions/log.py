@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, repair_messages
 
 from mamba_agents._internal.uninterrupted import uninterrupted
-from mamba_agents.sessions.events import ContextCleared, MessageAppended, SessionEvent
+from mamba_agents.sessions.events import ContextCleared, ContextCompacted, MessageAppended, SessionEvent
 from mamba_agents.sessions.store import MemoryStore, SessionStore
 from mamba_agents.sessions.turn_queue import TurnQueue
 
@@ -17,7 +17,7 @@ class SessionLog:
     Everything that works on a session of one agent shares one log, and so one queue.
     """
 
-    __slots__ = ("_guard", "_seq", "messages", "queue", "session_id", "store")
+    __slots__ = ("_guard", "messages", "queue", "seq", "session_id", "store")
 
     def __init__(self, store: SessionStore, session_id: str) -> None:
         self.store = store
@@ -26,15 +26,16 @@ class SessionLog:
         self._guard = threading.Lock()
         self.messages: list[ModelMessage] = []
         """What the model sees of the conversation, as of the last `load`."""
-        self._seq = 0
+        self.seq = 0
+        """How many events the messages follow from."""
 
     async def load(self) -> None:
         """Read what was appended since the last time, by whomever. Safe to call from several threads and tasks."""
-        start = self._seq
+        start = self.seq
         events = await self.store.read(self.session_id, start)
         with self._guard:
             # Whoever was faster has applied some of these already; a session that was deleted meanwhile has none.
-            done = self._seq - start
+            done = self.seq - start
             for event in events[done:] if done >= 0 else ():
                 self._apply(event)
 
@@ -52,17 +53,19 @@ class SessionLog:
         try:
             await self.store.delete(self.session_id)
             with self._guard:
-                self.messages, self._seq = [], 0
+                self.messages, self.seq = [], 0
         finally:
             self.queue.release()
 
     def _apply(self, event: SessionEvent) -> None:
-        self._seq += 1
+        self.seq += 1
         match event:
             case MessageAppended(message=message):
                 if isinstance(message, ModelRequest) and has_open_calls(self.messages) and not _answers_calls(message):
                     self.messages = repair_messages(self.messages)
                 self.messages.append(message)
+            case ContextCompacted(messages=messages):
+                self.messages = list(messages)
             case ContextCleared():
                 self.messages = []
             case _:

@@ -8,9 +8,10 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.usage import RunUsage
 
 from mamba_agents._internal.background_loop import run_sync
-from mamba_agents.sessions.events import ContextCleared, MessageAppended, SessionEvent
+from mamba_agents.sessions.events import ContextCleared, MessageAppended, SessionEvent, UsageRecorded
 from mamba_agents.sessions.log import SessionLog
 from mamba_agents.sessions.store import MemoryStore, SessionStore
+from mamba_agents.tokens.cost import response_cost
 
 
 class Session:
@@ -36,8 +37,13 @@ class Session:
         return list(self.log.messages)
 
     @property
+    def transcript(self) -> list[ModelMessage]:
+        """All that was ever said, oldest first: also what a compaction or a `clear` took from the model's view."""
+        return [event.message for event in self.events() if isinstance(event, MessageAppended)]
+
+    @property
     def usage(self) -> RunUsage:
-        """The tokens of every response in the log, those from before a `clear` included."""
+        """The tokens of every response in the log: also those from before a `clear`, and those of summaries."""
         total = RunUsage()
         for response in self._responses():
             total.incr(response.usage)
@@ -62,8 +68,13 @@ class Session:
         run_sync(self.log.delete)
 
     def _responses(self) -> list[ModelResponse]:
-        appended = (event.message for event in self.events() if isinstance(event, MessageAppended))
-        return [message for message in appended if isinstance(message, ModelResponse) and is_from_model(message)]
+        responses: list[ModelResponse] = []
+        for event in self.events():
+            if isinstance(event, MessageAppended) and isinstance(event.message, ModelResponse):
+                responses.append(event.message)
+            elif isinstance(event, UsageRecorded):
+                responses.append(event.response)
+        return [response for response in responses if is_from_model(response)]
 
 
 def new_session_id() -> str:
@@ -78,6 +89,6 @@ def is_from_model(response: ModelResponse) -> bool:
 
 def total_cost(responses: Sequence[ModelResponse]) -> Decimal | None:
     """USD for all of them; None when the price of one is unknown, since a part of a sum is no sum."""
-    costs = [response.usage.cost for response in responses]
+    costs = [response_cost(response) for response in responses]
     known = [cost for cost in costs if cost is not None]
     return sum(known, Decimal(0)) if len(known) == len(costs) else None

@@ -1,0 +1,390 @@
+"""An agent left running: its requests stay within the window, and its log keeps what was said."""
+
+import asyncio
+
+import pydantic_ai
+import pytest
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.function import AgentInfo
+
+from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig
+from mamba_agents.context import CompactContext
+from mamba_agents.context.laws import check_history
+from mamba_agents.errors import ContextOverflowError
+from mamba_agents.sessions import ContextCompacted, MessageAppended, Session
+from tests.agent import entry_points
+from tests.agent.strict_model import StrictModel, calls, says
+from tests.helpers import prompts, reply, user
+
+WORDS = "the quick brown fox jumps over the lazy dog " * 20
+SLIDING = CompactionConfig(strategy="sliding_window")
+
+
+def config(**changes: object) -> AgentConfig:
+    return AgentConfig(context=SLIDING.model_copy(update=changes), max_iterations=None)
+
+
+def talk(agent: Agent, turns: int) -> None:
+    for turn in range(turns):
+        agent.run_sync(f"{turn}: {WORDS}")
+
+
+def test_no_request_of_a_long_conversation_is_larger_than_the_window() -> None:
+    model = StrictModel(says(WORDS), window=4_000)
+    talk(Agent(model, config=config()), 60)
+    assert len(model.requests) == 60
+    assert model.refused == []
+    assert max(model.sizes) <= 4_000
+
+
+def test_no_request_inside_a_long_run_is_larger_than_the_window() -> None:
+    model = StrictModel(calls(60, "look"), window=4_000)
+    agent = Agent(model, config=config())
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"{n}: {WORDS}"
+
+    assert (
+        agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None)).output == "done"
+    )
+    assert model.refused == []
+    assert all(prompts(request) == ["Look at everything."] for request in model.requests)
+
+
+def test_every_request_after_a_compaction_is_one_that_providers_take() -> None:
+    model = StrictModel(calls(60, "look"), window=4_000)
+    agent = Agent(model, config=config())
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"{n}: {WORDS}"
+
+    agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    assert [check_history(request) for request in model.requests if check_history(request)] == []
+
+
+def test_the_log_keeps_every_message_and_the_session_sees_the_shortened_history() -> None:
+    model = StrictModel(says(WORDS), window=4_000)
+    agent = Agent(model, config=config())
+    talk(agent, 40)
+    session = agent.session()
+    assert prompts(session.transcript) == [f"{turn}: {WORDS}" for turn in range(40)]
+    assert len(session.transcript) == 80
+    assert len(session.messages) < 40
+    assert session.messages[-1] is session.transcript[-1]
+    assert prompts(model.requests[-1]) == prompts(session.messages)
+
+
+def test_what_a_run_took_out_of_its_own_history_is_in_the_log_in_its_place() -> None:
+    model = StrictModel(calls(30, "look"), window=4_000)
+    agent = Agent(model, config=config())
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"{n}: {WORDS}"
+
+    agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    said = agent.session().transcript
+    assert [part.content[:3] for message in said for part in message.parts if isinstance(part, ToolReturnPart)] == [
+        f"{n}: {WORDS}"[:3] for n in range(30)
+    ]
+    assert check_history(said) == []
+    assert len(said) == 62
+
+
+def test_a_compaction_stands_in_the_log_after_the_request_it_was_done_for() -> None:
+    model = StrictModel(calls(30, "look"), window=4_000)
+    agent = Agent(model, config=config())
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"{n}: {WORDS}"
+
+    agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    events = agent.session().events()
+    compactions = [index for index, event in enumerate(events) if isinstance(event, ContextCompacted)]
+    assert len(compactions) > 1
+    for index in compactions:
+        compacted, before = events[index], events[index - 1]
+        assert isinstance(compacted, ContextCompacted)
+        assert isinstance(before, MessageAppended)
+        assert compacted.messages[-1] is before.message
+        assert compacted.tokens_after < compacted.tokens_before
+        assert compacted.run_id == before.run_id
+
+
+def test_the_cut_is_held_until_the_trigger_is_passed_again() -> None:
+    model = StrictModel(says(WORDS), window=8_000)
+    agent = Agent(model, config=config())
+    talk(agent, 80)
+    compactions = agent.get_context_state().compaction_history
+    moved = sum(new[: len(old)] != old for old, new in zip(model.requests, model.requests[1:], strict=False))
+    assert 0 < len(compactions) < 20
+    assert moved == len(compactions)
+
+
+@pytest.mark.parametrize("run", entry_points.ALL, ids=lambda run: run.__name__)
+def test_every_way_to_run_keeps_within_the_window(run: entry_points.EntryPoint) -> None:
+    model = StrictModel(says(WORDS), window=2_000)
+    agent = Agent(model, config=config())
+    for turn in range(12):
+        asyncio.run(run(agent, f"{turn}: {WORDS}"))
+    assert len(model.sizes) == 12
+    assert model.refused == []
+    assert len(agent.session().transcript) == 24
+    assert len(agent.messages) < 24
+
+
+@pytest.mark.parametrize("run", entry_points.ALL, ids=lambda run: run.__name__)
+def test_a_request_that_the_provider_calls_too_long_is_shortened_and_sent_again(run: entry_points.EntryPoint) -> None:
+    model = StrictModel(says(WORDS), window=2_000, says_window=False)
+    agent = Agent(model, config=config())
+    outputs = [asyncio.run(run(agent, f"{turn}: {WORDS}")) for turn in range(12)]
+    assert outputs == [WORDS] * 12
+    assert len(model.refused) == 1, "what the refusal said of the window is remembered"
+    assert len(agent.session().transcript) == 24
+    assert agent.get_context_state().window_tokens == 2_000
+
+
+def test_a_provider_that_tells_no_figures_is_met_by_ever_shorter_requests() -> None:
+    model = StrictModel(says(WORDS), window=2_000, says_window=False, tells_figures=False)
+    agent = Agent(model, config=config(overflow_retries=4))
+    talk(agent, 12)
+    assert len(model.requests) == 12
+    assert model.refused
+    assert max(model.sizes) <= 2_000
+
+
+def test_a_prompt_that_cannot_be_shortened_ends_in_an_error_with_the_figures() -> None:
+    model = StrictModel(says("never"), window=500, says_window=False)
+    with pytest.raises(ContextOverflowError) as caught:
+        Agent(model, config=config()).run_sync(WORDS * 10)
+    assert caught.value.max_tokens == 500
+    assert caught.value.current_tokens == model.refused[-1]
+    assert caught.value.compaction_attempted
+    assert model.requests == []
+
+
+def test_without_retries_a_providers_refusal_is_the_providers_own_error() -> None:
+    model = StrictModel(says("never"), window=500, says_window=False)
+    with pytest.raises(pydantic_ai.ModelContextWindowExceededError):
+        Agent(model, config=config(overflow_retries=0)).run_sync(WORDS * 10)
+    assert len(model.refused) == 1
+
+
+def test_a_request_is_shortened_and_sent_again_so_often_and_no_oftener() -> None:
+    model = StrictModel(says("never"), window=50, says_window=False, tells_figures=False)
+    agent = Agent(model, config=config(overflow_retries=3))
+    agent.context_manager.add_messages([user(WORDS), reply(WORDS)] * 40)
+    with pytest.raises(ContextOverflowError):
+        agent.run_sync(WORDS)
+    assert model.refused == sorted(model.refused, reverse=True)
+    assert len(model.refused) == 4
+
+
+def test_other_errors_pass_untouched() -> None:
+    def fail(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        raise pydantic_ai.ModelHTTPError(429, "strict", body={"message": "Rate limit: 30000 tokens per minute"})
+
+    with pytest.raises(pydantic_ai.ModelHTTPError, match="429"):
+        Agent(StrictModel(fail, window=4_000), config=config()).run_sync("Hi.")
+
+
+def test_what_a_capability_took_out_of_one_request_does_not_come_back_when_it_is_sent_again() -> None:
+    model = StrictModel(says("ok"), window=1_500, says_window=False)
+    hide = pydantic_ai.capabilities.ProcessHistory(lambda messages: [_without_secret(m) for m in messages])
+    agent = Agent(model, config=config(), capabilities=[hide])
+    agent.context_manager.add_messages([user("the secret is 1234"), reply("noted")])
+    agent.context_manager.add_messages([user(WORDS), reply(WORDS)] * 8)
+    agent.run_sync("And now?")
+    assert model.refused
+    assert all("1234" not in str(request) for request in model.requests)
+
+
+def _without_secret(message: ModelMessage) -> ModelMessage:
+    if not isinstance(message, ModelRequest):
+        return message
+    parts = [UserPromptPart(str(part.content).replace("1234", "****")) for part in message.parts]
+    return ModelRequest(parts=parts, run_id=message.run_id, timestamp=message.timestamp)
+
+
+def test_compaction_can_be_left_to_the_caller() -> None:
+    model = StrictModel(says(WORDS), window=100_000)
+    agent = Agent(
+        model,
+        config=config(trigger_threshold_tokens=2_000, target_tokens=1_000).model_copy(update={"auto_compact": False}),
+    )
+    talk(agent, 12)
+    assert model.sizes == sorted(model.sizes)
+    assert agent.should_compact()
+    plan = agent.context_manager.plan_sync()
+    result = asyncio.run(agent.compact())
+    assert not agent.should_compact()
+    assert len(agent.messages) == 24 - result.removed_count
+    assert (len(plan.removed), plan.tokens_after) == (result.removed_count, result.tokens_after)
+    assert prompts(agent.session().transcript) == [f"{turn}: {WORDS}" for turn in range(12)]
+
+
+def test_after_a_compaction_by_hand_the_old_figures_of_the_provider_no_longer_count() -> None:
+    model = StrictModel(says(WORDS), window=100_000)
+    agent = Agent(
+        model,
+        config=config(trigger_threshold_tokens=2_000, target_tokens=1_000).model_copy(update={"auto_compact": False}),
+    )
+    talk(agent, 12)
+    result = asyncio.run(agent.compact())
+    assert agent.get_token_count() == result.tokens_after <= 1_000
+    assert asyncio.run(agent.compact()).removed_count == 0
+
+
+def test_the_context_says_what_it_is() -> None:
+    model = StrictModel(says(WORDS), window=4_000)
+    agent = Agent(model, system_prompt="Be brief.", config=config())
+    talk(agent, 30)
+    state = agent.get_context_state()
+    assert state.system_prompt == "Be brief."
+    assert state.window_tokens == 4_000
+    assert state.message_count == len(agent.messages)
+    assert model.sizes[-1] < state.token_count < 4_000
+    assert state.trigger_tokens == 3_500
+    assert {result.strategy for result in state.compaction_history} == {"sliding_window"}
+
+
+def test_an_agent_without_memory_has_no_context_and_still_keeps_its_runs_within_the_window() -> None:
+    model = StrictModel(calls(30, "look"), window=4_000)
+    agent = Agent(model, config=config().model_copy(update={"track_context": False}))
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"{n}: {WORDS}"
+
+    result = agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    assert result.output == "done"
+    assert model.refused == []
+    assert agent.context_manager is None
+    for use in (agent.should_compact, agent.get_context_state, agent.get_token_count):
+        with pytest.raises(RuntimeError, match="Context tracking is disabled"):
+            use()
+    with pytest.raises(RuntimeError, match="Context tracking is disabled"):
+        asyncio.run(agent.compact())
+
+
+def test_a_tool_that_compacts_its_own_session_is_told_that_it_would_wait_for_itself() -> None:
+    agent = Agent(
+        StrictModel(calls(1, "shorten"), window=4_000),
+        config=config().model_copy(update={"graceful_tool_errors": False}),
+    )
+
+    @agent.tool_plain
+    async def shorten(n: int) -> str:
+        await agent.compact()
+        return "shorter"
+
+    with pytest.raises(RuntimeError, match="inside a run of the same session"):
+        agent.run_sync("Shorten it.")
+
+
+def test_what_a_delegate_said_in_the_same_session_survives_the_compaction_of_its_caller() -> None:
+    model = StrictModel(calls(20, "ask"), window=4_000)
+    agent = Agent(model, config=config())
+    delegate = Agent(
+        StrictModel(says("delegate's answer"), window=4_000),
+        session=Session(agent.session().log.store, agent.session().id),
+    )
+
+    @agent.tool_plain
+    async def ask(n: int) -> str:
+        if n == 10:
+            await delegate.run("delegate's question")
+        return f"{n}: {WORDS}"
+
+    agent.run_sync("Ask.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    assert agent.get_context_state().compaction_history
+    assert "delegate's question" in prompts(agent.session().transcript)
+    assert "delegate's question" in prompts(agent.messages)
+    assert check_history(agent.messages) == []
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel"])
+def test_a_run_that_ends_badly_after_a_compaction_keeps_what_was_said_and_what_was_cut(end: str) -> None:
+    model = StrictModel(calls(30, "look"), window=4_000)
+    agent = Agent(model, config=config().model_copy(update={"graceful_tool_errors": False}))
+
+    @agent.tool_plain
+    async def look(n: int) -> str:
+        if n == 25:
+            if end == "fail":
+                raise OSError("no")
+            asyncio.current_task().cancel()
+            await asyncio.sleep(0)
+        return f"{n}: {WORDS}"
+
+    with pytest.raises((OSError, asyncio.CancelledError)):
+        asyncio.run(agent.run("Look.", usage_limits=pydantic_ai.UsageLimits(request_limit=None)))
+    session = agent.session()
+    assert sum(isinstance(m, ModelResponse) for m in session.transcript) == 26
+    assert agent.get_context_state().compaction_history
+    assert len(session.messages) < len(session.transcript)
+    assert agent.run_sync("Go on.").output
+
+
+def test_a_plain_pydantic_ai_agent_keeps_within_the_window_too() -> None:
+    model = StrictModel(calls(40, "look"), window=4_000)
+    agent = pydantic_ai.Agent(model, capabilities=[CompactContext(SLIDING)])
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"{n}: {WORDS}"
+
+    unlimited = pydantic_ai.UsageLimits(request_limit=None)
+    result = asyncio.run(agent.run("Look at everything.", usage_limits=unlimited))
+    assert result.output == "done"
+    assert model.refused == []
+    assert check_history(result.all_messages()) == []
+
+
+def test_settings_say_how_a_context_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMBA_CONTEXT__STRATEGY", "sliding_window")
+    monkeypatch.setenv("MAMBA_CONTEXT__WINDOW_TOKENS", "3000")
+    model = StrictModel(says(WORDS), window=100_000)
+    agent = Agent(model, settings=AgentSettings())
+    talk(agent, 20)
+    assert max(model.sizes) <= 3_000
+    assert {result.strategy for result in agent.get_context_state().compaction_history} == {"sliding_window"}
+
+
+def test_a_trigger_may_be_a_share_of_the_window() -> None:
+    model = StrictModel(says(WORDS), window=10_000)
+    agent = Agent(model, config=config(trigger_fraction=0.3, target_fraction=0.2))
+    talk(agent, 30)
+    assert 2_000 < max(model.sizes) <= 3_000
+    assert all(result.tokens_after <= 2_000 for result in agent.get_context_state().compaction_history)
+
+
+def test_a_model_whose_tokens_are_more_than_counted_is_still_kept_within_its_window() -> None:
+    model = StrictModel(says(WORDS), window=8_000, ratio=1.7)
+    agent = Agent(model, config=config())
+    talk(agent, 40)
+    assert model.refused == []
+    assert max(model.sizes) <= 8_000
+
+
+def test_many_sessions_at_once_shorten_each_their_own() -> None:
+    model = StrictModel(says(WORDS), window=2_000)
+    agent = Agent(model, config=config())
+
+    async def chat(name: str) -> None:
+        for turn in range(10):
+            await agent.session(name).run(f"{name} {turn}: {WORDS}")
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(chat(f"user-{number}") for number in range(20)))
+
+    asyncio.run(all_of_them())
+    assert model.refused == []
+    for number in range(20):
+        session = agent.session(f"user-{number}")
+        assert prompts(session.transcript) == [f"user-{number} {turn}: {WORDS}" for turn in range(10)]
+        assert all(prompt.startswith(f"user-{number} ") for prompt in prompts(session.messages))
+        assert session.context.get_compaction_history()
