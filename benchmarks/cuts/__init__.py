@@ -1,0 +1,1 @@
+"""What a cut through a transcript must keep, and whether it did; and plain ways to cut."""
