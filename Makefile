@@ -4,7 +4,7 @@ RUN = $(UV) run --quiet
 # Where it is set, every command and every test's subprocess compiles all it imports, each time anew.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help install demo test host-tests lint typecheck format docs bench all clean
+.PHONY: help install demo test soak host-tests lint typecheck format docs bench all clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -18,6 +18,9 @@ demo: install  ## A tour on the embedded model: no key, no account
 
 test: install  ## Run the tests with branch coverage
 	@./scripts/test.sh $(ARGS)
+
+soak: install  ## Run the tests that take many minutes
+	@./scripts/test.sh -m slow $(ARGS)
 
 host-tests: install  ## pydantic-ai's own tests with our agent in place of theirs; PYDANTIC_AI_CHECKOUT is its repository
 	@./scripts/host-tests.sh $(ARGS)

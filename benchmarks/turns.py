@@ -1,16 +1,41 @@
 """A turn with a model that answers at once, so that what is left is the framework's own work."""
 
+from decimal import Decimal
+
 import pydantic_ai
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.profiles import ModelProfile
 
 from benchmarks.timing import Ratio, compare
 from mamba_agents.agent import Agent
+from mamba_agents.config import AgentSettings
 from mamba_agents.sessions import MessageAppended
+from mamba_agents.tokens import BudgetConfig, ModelRate
+
+LENGTHS = (0, 20, 100, 1_000)
+
+BUDGET = BudgetConfig(
+    day_usd=Decimal(1_000_000), day_tokens=10**15, session_tokens=10**12, run_tokens=10**9, run_usd=Decimal(1_000)
+)
+"""Caps of every kind, none of which is ever reached."""
+
+RATE = ModelRate(input=Decimal("2.5"), output=Decimal(10))
 
 
 def instant(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
     return ModelResponse(parts=[TextPart("a short answer")])
+
+
+def model() -> FunctionModel:
+    """A model whose window is known, as those of hosted models are; 1,000 messages have 51,000 tokens."""
+    return FunctionModel(instant, model_name="instant", profile=ModelProfile(context_window=200_000))
+
+
+def settings(*, budget: bool) -> AgentSettings:
+    """The usual settings: context and usage are on; a budget has to be set, and has a price for the model here."""
+    usual = AgentSettings.model_construct() if False else AgentSettings()
+    return usual.model_copy(update={"budget": BUDGET, "cost_rates": {"instant": RATE}}) if budget else usual
 
 
 def history(length: int) -> list[ModelMessage]:
@@ -24,11 +49,11 @@ def history(length: int) -> list[ModelMessage]:
     ]
 
 
-async def turn(length: int, calls: int) -> Ratio:
+async def turn(length: int, calls: int, *, budget: bool) -> Ratio:
     """A turn that remembers, against pydantic-ai given the same history by hand."""
     past = history(length)
-    bare = pydantic_ai.Agent(FunctionModel(instant), name="bare")
-    ours = Agent(FunctionModel(instant), name="ours")
+    bare = pydantic_ai.Agent(model(), name="bare")
+    ours = Agent(model(), name="ours", settings=settings(budget=budget))
 
     async def run_bare() -> None:
         await bare.run("and now?", message_history=past)
@@ -43,13 +68,14 @@ async def turn(length: int, calls: int) -> Ratio:
     async def run_ours() -> None:
         await next(turns).run("and now?")
 
-    return await compare(f"turn at {length:,} messages", run_bare, run_ours, calls=calls, target=1.03)
+    name = f"turn at {length:,} messages" + (", budget" if budget else "")
+    return await compare(name, run_bare, run_ours, calls=calls, target=1.03)
 
 
 async def turns(calls: int) -> list[Ratio]:
+    """Without a budget and with one, so that a reader sees what it costs."""
     return [
-        await turn(0, calls),
-        await turn(20, calls),
-        await turn(100, calls),
-        await turn(1000, max(20, calls // 8)),
+        await turn(length, calls if length < 1_000 else max(20, calls // 8), budget=budget)
+        for budget in (False, True)
+        for length in LENGTHS
     ]

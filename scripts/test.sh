@@ -10,6 +10,6 @@ rm -f .coverage .coverage.*
 # For coverage's plugin, in the processes that the tests start too.
 PYTHONPATH=$PWD/scripts
 export PYTHONPATH
-"$UV" run --quiet coverage run -m pytest -n 2 --dist loadgroup
+"$UV" run --quiet coverage run -m pytest -n 2 --dist loadgroup -m "not slow"
 "$UV" run --quiet coverage combine --quiet
 exec "$UV" run --quiet coverage report

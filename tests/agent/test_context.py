@@ -1,17 +1,27 @@
 """An agent left running: its requests stay within the window, and its log keeps what was said."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pydantic_ai
 import pytest
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, UserPromptPart
+from pydantic_ai.messages import (
+    CompactionPart,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import AgentInfo
 
 from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig
-from mamba_agents.context import CompactContext
+from mamba_agents.context import CompactContext, CompactionResult, CompactionStrategy
 from mamba_agents.context.laws import check_history
 from mamba_agents.errors import ContextOverflowError
 from mamba_agents.sessions import ContextCompacted, MessageAppended, Session
+from mamba_agents.tokens import BudgetConfig
 from tests.agent import entry_points
 from tests.agent.strict_model import StrictModel, calls, says
 from tests.helpers import prompts, reply, user
@@ -388,3 +398,113 @@ def test_many_sessions_at_once_shorten_each_their_own() -> None:
         assert prompts(session.transcript) == [f"user-{number} {turn}: {WORDS}" for turn in range(10)]
         assert all(prompt.startswith(f"user-{number} ") for prompt in prompts(session.messages))
         assert session.context.get_compaction_history()
+
+
+SUMMARY = "## Goal\ncount foxes\n## Facts\nthe fox is quick"
+
+
+def asks_for_a_summary(messages: Sequence[ModelMessage]) -> bool:
+    return any("<transcript>" in prompt for prompt in prompts(messages))
+
+
+def summarising(config: CompactionConfig, **options: object) -> tuple[Agent, StrictModel]:
+    """An agent whose model writes summaries when it is asked for one, and else says many words."""
+
+    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart(SUMMARY if asks_for_a_summary(messages) else WORDS)])
+
+    model = StrictModel(answer, window=4_000)
+    return Agent(model, config=AgentConfig(context=config), **options), model
+
+
+def test_a_summary_is_made_once_held_and_billed_to_its_run_under_its_own_kind() -> None:
+    agent, model = summarising(CompactionConfig(strategy="summarize_older"))
+    talk(agent, 40)
+    rows = agent.get_usage_history()
+    summaries = [row for row in rows if row.kind == "summary"]
+    assert len(summaries) == len(agent.get_context_state().compaction_history) > 1
+    assert len(rows) == len(model.requests) == 40 + len(summaries)
+    assert {row.session_id for row in rows} == {agent.session().id}
+    assert all(row.run_id in {other.run_id for other in rows if other.kind == "response"} for row in summaries)
+    assert sum(row.usage.prompt_tokens for row in rows) == sum(model.sizes) == agent.session().usage.input_tokens
+    assert len(_summaries(agent.messages)) == 1
+    assert "count foxes" in _summaries(agent.messages)[0]
+
+
+def test_a_run_counts_the_summary_that_was_made_for_it() -> None:
+    agent, model = summarising(CompactionConfig(strategy="summarize_older"))
+    seen = 0
+    for turn in range(20):
+        result = agent.run_sync(f"{turn}: {WORDS}")
+        asked, seen = len(model.requests) - seen, len(model.requests)
+        assert result.usage.requests == asked
+        assert result.usage.input_tokens == sum(model.sizes[-asked:])
+
+
+def test_a_summary_made_by_hand_is_billed_to_its_session() -> None:
+    agent, model = summarising(
+        CompactionConfig(strategy="summarize_older", trigger_threshold_tokens=900, target_tokens=800)
+    )
+    agent.context_manager.add_messages([user(WORDS), reply(WORDS)] * 8)
+    asyncio.run(agent.compact())
+    assert [row.kind for row in agent.get_usage_history()] == ["summary"]
+    assert agent.session().usage.input_tokens == sum(model.sizes) > 0
+
+
+def test_a_summariser_that_fails_costs_no_run_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if asks_for_a_summary(messages):
+            raise OSError("the summariser is ill")
+        return ModelResponse(parts=[TextPart(WORDS)])
+
+    model = StrictModel(answer, window=4_000)
+    agent = Agent(model, config=AgentConfig())
+    talk(agent, 30)
+    assert len(model.requests) >= 30
+    assert model.refused == []
+    assert "the summariser is ill" in caplog.text
+    compactions = agent.get_context_state().compaction_history
+    assert compactions
+    assert all("the summariser is ill" in "".join(result.notes) for result in compactions)
+
+
+def test_a_budget_holds_for_summaries_too() -> None:
+    budget = BudgetConfig(day_tokens=60_000, max_output_tokens=300)
+    settings = AgentSettings(budget=budget, _env_file=None, _config_file=None)
+    agent, _ = summarising(CompactionConfig(strategy="summarize_older"), settings=settings)
+    talk(agent, 60)
+    spent = agent.budget_ledger.spent("day")
+    assert spent is not None
+    used = sum(row.usage.total_tokens for row in agent.get_usage_history())
+    assert any(row.kind == "summary" for row in agent.get_usage_history())
+    assert spent.tokens == used <= 60_000
+    assert agent.run_sync("One more.").stop_reason == "budget"
+
+
+class EveryOther(CompactionStrategy):
+    name = "every_other"
+
+    async def compact(
+        self, messages: Sequence[ModelMessage], target_tokens: int, preserve_recent: int = 0
+    ) -> CompactionResult[ModelMessage]:
+        kept = [*messages[: len(messages) // 4 * 2], messages[-1]]
+        return CompactionResult(
+            messages=kept,
+            removed_count=len(messages) - len(kept),
+            tokens_before=len(messages) * 200,
+            tokens_after=len(kept) * 200,
+            strategy=self.name,
+        )
+
+
+@pytest.mark.parametrize("strategy", [EveryOther, EveryOther()], ids=["class", "instance"])
+def test_a_strategy_of_ones_own_is_used(strategy: object) -> None:
+    model = StrictModel(says(WORDS), window=8_000)
+    agent = Agent(model, config=AgentConfig(context=CompactionConfig(strategy=strategy)))
+    talk(agent, 30)
+    assert {result.strategy for result in agent.get_context_state().compaction_history} == {"every_other"}
+    assert prompts(agent.messages)[0] == f"0: {WORDS}"
+
+
+def _summaries(messages: Sequence[ModelMessage]) -> list[str]:
+    return [part.content or "" for message in messages for part in message.parts if isinstance(part, CompactionPart)]

@@ -10,7 +10,7 @@ import pydantic_ai
 import pytest
 from pydantic_ai.models import Model
 
-from mamba_agents import Agent, AgentConfig, CompactionConfig, TokenCounter
+from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig, TokenCounter
 from mamba_agents.backends import create_local_backend, create_ollama_backend, create_openai_compatible_backend
 from mamba_agents.context import SilentTruncationWarning, check_history
 from mamba_agents.errors import ContextOverflowError
@@ -108,6 +108,23 @@ def test_a_server_that_reads_all_raises_no_alarm() -> None:
         for turn in range(8):
             agent.run_sync(f"{turn}: {WORDS[:400]}")
         assert len(server.bodies) == 8
+
+
+def test_another_model_may_write_the_summaries_named_as_an_agents_is() -> None:
+    with serving(kind=Refusing) as server, serving(Answer("Goal: to count foxes.")) as other:
+        settings = AgentSettings(model_backend={"base_url": other.url}, _env_file=None, _config_file=None)
+        context = CompactionConfig(strategy="summarize_older", summarization_model="tiny", window_tokens=2_000)
+        agent = Agent(
+            create_openai_compatible_backend("m", base_url=server.url),
+            settings=settings,
+            config=AgentConfig(context=context),
+        )
+        for turn in range(8):
+            agent.run_sync(f"{turn}: {WORDS}")
+        assert server.refused == 0
+        assert {body["model"] for body in server.bodies} == {"m"}
+        assert {body["model"] for body in other.bodies} == {"tiny"}
+    assert {row.model for row in agent.get_usage_history() if row.kind == "summary"} == {"tiny"}
 
 
 @pytest.mark.model

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_ai import RunContext
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import ModelResponse
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, infer_model
 
 from mamba_agents.agent.config import AgentConfig
 from mamba_agents.agent.layers.budget import Budget, budget_layers
@@ -16,7 +16,7 @@ from mamba_agents.agent.layers.iterations import MaxIterations
 from mamba_agents.agent.layers.metering import MeasureRequests
 from mamba_agents.agent.layers.pricing import CustomRates
 from mamba_agents.agent.layers.transcript import KeepTranscripts
-from mamba_agents.agent.models import find_window
+from mamba_agents.agent.models import find_window, named_model
 from mamba_agents.agent.result import GiveAgentResults
 from mamba_agents.config import AgentSettings
 from mamba_agents.context import CompactContext
@@ -36,6 +36,7 @@ class Layers:
     """The layers around every model request of one agent, and by name those that a run asks at its end."""
 
     def __init__(self, config: AgentConfig, settings: AgentSettings, tools: Tools) -> None:
+        self._settings = settings
         self.transcripts = KeepTranscripts()
         self.metering = MeasureRequests(CustomRates(settings.cost_rates))
         self.budget = budget_layers(settings.budget, tools.ledger, tools.counter, tools.estimator)
@@ -43,7 +44,7 @@ class Layers:
             config.context or settings.context,
             tools.counter,
             find_window,
-            summarizer=self._within_budget,
+            summarizer=self.summarizer,
             on_compacted=self.transcripts.compacted,
             on_billed=self._billed,
         )
@@ -65,8 +66,11 @@ class Layers:
         # Always there: without rates too, a server of one's own is not billed as a hosted one.
         return [*layers, self.metering.rates, self.metering]
 
-    def _within_budget(self, ctx: RunContext[Any], model: Model) -> Model:
-        """The model that a run asks for a summary: what that costs is the run's spending too."""
+    def summarizer(self, ctx: RunContext[Any] | None, model: Model) -> Model:
+        """The model that writes summaries of what another is asked; what it costs is spending of the run, if any."""
+        name = self.context.config.summarization_model
+        if name != "same":
+            model = infer_model(named_model(name, self._settings))
         for layer in self.budget:
             if isinstance(layer, Budget):
                 return layer.model_for(model, ctx)

@@ -99,6 +99,11 @@ class SessionContext(ContextManager):
         return infer_model(model) if isinstance(model, str) else model
 
     @override
+    def _summarizer(self) -> Model | None:
+        model = self._find_model()
+        return None if model is None else self._agent.layers.summarizer(None, model)
+
+    @override
     def _instructions(self) -> str:
         return self._agent.get_system_prompt()
 

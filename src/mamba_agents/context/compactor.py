@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pydantic_ai.messages import ModelMessage
-from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
@@ -54,7 +54,6 @@ class Compactor:
             config.strategy,
             token_counter=counter,
             preserve_system_prompt=config.preserve_system_prompt,
-            summarization_model=None if config.summarization_model == "same" else config.summarization_model,
         )
         self._find_window = find_window or _window_in_profile
         self._windows = ByIdentity[Model, tuple[int, float]]()
@@ -94,11 +93,11 @@ class Compactor:
     ) -> CompactionResult[ModelMessage]:
         """The request's messages so that all of it is at most `target_tokens`, where that is possible.
 
-        `summarizer` is asked for summaries, or else the request's model. The figures of the result are those of the
-        whole request, as its provider would count it.
+        `summarizer` is asked for summaries, or else the model that the config names. The figures of the result are
+        those of the whole request, as its provider would count it.
         """
         fit = _Fit(self.counter, self.gauge(request.model), request)
-        with compacting_with(summarizer or request.model):
+        with compacting_with(summarizer or self._summarizer(request.model)):
             result = await self.strategy.compact(
                 list(request.messages), fit.for_messages(target_tokens), self.config.preserve_recent_turns
             )
@@ -109,10 +108,14 @@ class Compactor:
             target_tokens=target_tokens,
         )
 
-    async def plan(self, request: Request, target_tokens: int) -> CompactionPlan:
+    def _summarizer(self, model: Model | None) -> Model | None:
+        name = self.config.summarization_model
+        return model if name == "same" else infer_model(name)
+
+    async def plan(self, request: Request, target_tokens: int, summarizer: Model | None = None) -> CompactionPlan:
         """What `compact` would do, without a request to any model."""
         fit = _Fit(self.counter, self.gauge(request.model), request)
-        with compacting_with(request.model):
+        with compacting_with(summarizer or self._summarizer(request.model)):
             plan = await plan_compaction(
                 self.strategy,
                 list(request.messages),

@@ -41,7 +41,7 @@ class CompactionConfig(BaseModel):
     """Whether system prompts that stand in the messages outlive the messages. Instructions always do."""
 
     summarization_model: str = Field(default="same", min_length=1)
-    """The model that writes summaries, as `provider:name`; `same` is the model that the request is for."""
+    """The model that writes summaries, named as an agent's is; `same` is the model that the request is for."""
 
     window_tokens: int | None = Field(default=None, gt=0)
     """The model's window, which prompt and answer share; unset asks the model's profile, the price table and the

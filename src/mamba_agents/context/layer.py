@@ -48,7 +48,8 @@ class CompactContext(AbstractCapability[Any]):
     """Gives the window of a model whose config names none; left out, pydantic-ai's profile and price table do."""
 
     summarizer: Callable[[RunContext[Any], Model], Model] | None = None
-    """Gives the model that is asked for summaries, from the one that the request is for; left out, it is that one."""
+    """Gives the model that is asked for summaries, from the one that the request is for; left out, it is the one that
+    the config names."""
 
     on_compacted: OnCompacted | None = None
     on_billed: OnBilled | None = None
@@ -102,7 +103,7 @@ class CompactContext(AbstractCapability[Any]):
         self, ctx: RunContext[Any] | None, request: Request, target_tokens: int
     ) -> CompactionResult[ModelMessage]:
         """What a compaction leaves of a request, its summaries written by the run's summariser."""
-        summarizer = request.model
+        summarizer = None
         if ctx is not None and request.model is not None and self.summarizer is not None:
             summarizer = self.summarizer(ctx, request.model)
         return await self.compactor.compact(request, target_tokens, summarizer)

@@ -71,7 +71,7 @@ class ContextManager:
     async def compact(self) -> CompactionResult[ModelMessage]:
         """Shorten the history to the target now, whatever its size. A history that fits stays as it is."""
         limits = await self._limits()
-        result = await self._compactor.compact(self._request(await self._read()), limits.target)
+        result = await self._compactor.compact(self._request(await self._read()), limits.target, self._summarizer())
         if result.tokens_after < result.tokens_before:
             result = replace(result, messages=_marked(result))
             await self._keep(result)
@@ -87,7 +87,7 @@ class ContextManager:
         No model is asked.
         """
         limits = await self._limits()
-        return await self._compactor.plan(self._request(await self._read()), limits.target)
+        return await self._compactor.plan(self._request(await self._read()), limits.target, self._summarizer())
 
     def plan_sync(self) -> CompactionPlan:
         """The same as `plan`, for code that is not async."""
@@ -148,6 +148,10 @@ class ContextManager:
     def _find_model(self) -> Model | None:
         """The model that requests go to."""
         return self._model
+
+    def _summarizer(self) -> Model | None:
+        """The model that is asked for summaries; None for the one that the config names."""
+        return None
 
     def _instructions(self) -> str:
         """What is sent beside the messages."""

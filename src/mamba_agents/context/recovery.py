@@ -87,7 +87,9 @@ class RecoveringModel(WrapperModel):
         while True:
             try:
                 return await super().request(messages, model_settings, model_request_parameters)
-            except Exception as error:  # noqa: BLE001 - all but overflows are raised again
+            except Exception as error:
+                if not is_context_overflow(error):
+                    raise
                 attempt += 1
                 request = self._sent(messages, model_settings, model_request_parameters)
                 messages = await self._shorter(request, error, attempt)
@@ -108,7 +110,9 @@ class RecoveringModel(WrapperModel):
                 try:
                     stream = await stack.enter_async_context(opening)
                     break
-                except Exception as error:  # noqa: BLE001 - all but overflows are raised again
+                except Exception as error:
+                    if not is_context_overflow(error):
+                        raise
                     attempt += 1
                     request = self._sent(messages, model_settings, model_request_parameters)
                     messages = await self._shorter(request, error, attempt)
@@ -120,9 +124,7 @@ class RecoveringModel(WrapperModel):
         return Request(messages=messages, model=self.wrapped, parameters=parameters, settings=settings)
 
     async def _shorter(self, sent: Request, error: Exception, attempt: int) -> list[ModelMessage]:
-        """The messages to send in place of those that were refused; raises what cannot be helped."""
-        if not is_context_overflow(error):
-            raise error
+        """The messages to send in place of those that were refused; raises where nothing is left to take out."""
         window, reported = window_in(error), prompt_tokens_in(error)
         size = reported or self._compactor.gauge(self.wrapped).estimate(sent.messages, sent.parameters)
         await self._compactor.learn_window(self.wrapped, window, too_many=size)

@@ -76,7 +76,7 @@ class Budget(AbstractCapability[Any]):
         """The model, which asks for room first."""
         run = _requesting.get().get(id(self))
         if run is None:  # outside of a run, as in a worker that makes its requests for it
-            return BudgetedModel(model, RunBudget(self._terms, None, RunUsage(), (), self._shared))
+            return BudgetedModel(model, self._outside())
         if run.model is None or run.model.wrapped is not model:
             run.model = BudgetedModel(model, run)
         return run.model
@@ -120,12 +120,17 @@ class Budget(AbstractCapability[Any]):
             caps += (cap for ledger, cap in enclosing if ledger is self.ledger)
         return RunBudget(self._terms, ctx.run_id, ctx.usage, own, caps)
 
-    def model_for(self, model: Model, ctx: RunContext[Any]) -> Model:
+    def model_for(self, model: Model, ctx: RunContext[Any] | None) -> Model:
         """A model whose requests are the run's spending too, and raise `BudgetExceededError` at a cap.
 
-        For requests that a layer makes beside the run's own, such as for a summary.
+        For requests that are made beside a run's own, such as for a summary; without a run, the caps on all of them
+        hold.
         """
-        return BudgetedModel(model, self.run_budget(ctx), on_settled=self._settled)
+        run = self._outside() if ctx is None else self.run_budget(ctx)
+        return BudgetedModel(model, run, on_settled=self._settled)
+
+    def _outside(self) -> RunBudget:
+        return RunBudget(self._terms, None, RunUsage(), (), self._shared)
 
     def charge(self, ctx: RunContext[Any], responses: Sequence[ModelResponse]) -> None:
         """Count responses that were made beside the run's own requests, but for those of `model_for`."""

@@ -1,6 +1,6 @@
 """What a shortened history owes the one it was made of."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -156,9 +156,20 @@ def _edits(index: int, message: ModelMessage, source: ModelMessage) -> Violation
             " out instead",
         )
         return
+    yield from _blanked(index, message, source)
+    if isinstance(message, ModelResponse) and isinstance(source, ModelResponse):
+        yield from _thinking(index, message, source)
+
+
+def _blanked(index: int, message: ModelMessage, source: ModelMessage) -> Violations:
+    """Plain results where the source has typed ones; the same id may stand for several calls, plain and typed."""
     typed = {part.tool_call_id for part in source.parts if is_typed(part) and isinstance(part, ToolReturnPart)}
+    plain = Counter(part.tool_call_id for part in source.parts if type(part) is ToolReturnPart)
     for part_index, part in enumerate(message.parts):
-        if type(part) is ToolReturnPart and part.tool_call_id in typed:
+        if type(part) is not ToolReturnPart or part.tool_call_id not in typed:
+            continue
+        plain[part.tool_call_id] -= 1
+        if plain[part.tool_call_id] < 0:
             yield HistoryViolation(
                 law=Law.BLANKED_TYPED_PART,
                 message_index=index,
@@ -166,8 +177,6 @@ def _edits(index: int, message: ModelMessage, source: ModelMessage) -> Violation
                 message=f"found a plain result for {part.tool_call_id!r}; expected the typed part of the original:"
                 " leave such parts alone, the run reads its state from them",
             )
-    if isinstance(message, ModelResponse) and isinstance(source, ModelResponse):
-        yield from _thinking(index, message, source)
 
 
 def _thinking(index: int, message: ModelResponse, source: ModelResponse) -> Violations:

@@ -1,8 +1,7 @@
 """Old tool results, blanked in place."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic_ai.messages import (
     ModelMessage,
@@ -29,6 +28,7 @@ from mamba_agents.context.compaction.receipts import (
 _RECEIPT_TOKENS = 45
 """About what a receipt costs, to know when enough is blanked; what it really saved is counted after."""
 _LONG_ARGUMENT = 600
+_BLANKED_KEY = "_mamba_agents_blanked"
 _ITEMS_KEY = "_mamba_agents_arguments"
 """Where in a call's `__dict__` its arguments stay in the form in which they are compared."""
 _LOOKED_AT = 8
@@ -65,11 +65,12 @@ class SelectivePruningStrategy(BuiltInStrategy):
         return keeper.result(pruning.messages, before=(len(messages), before), after=pruning.tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class _Blank:
+class _Blank(NamedTuple):
     """A part that can be blanked."""
 
-    index: int
+    at: int
+    """Index of the message."""
+
     part_index: int
     text: str
     call: ToolCallPart
@@ -99,15 +100,15 @@ class _Pruning:
             if preserve_recent
             else len(self.messages)
         )
-        older = [blank for blank in results if blank.index < recent]
+        older = [blank for blank in results if blank.at < recent]
         yield [blank for blank in older if blank.superseded]
         yield [blank for blank in older if not blank.superseded]
         arguments = list(_arguments(self.layout))
-        yield [blank for blank in arguments if blank.index < recent]
-        newer = [blank for blank in results if blank.index >= recent]
+        yield [blank for blank in arguments if blank.at < recent]
+        newer = [blank for blank in results if blank.at >= recent]
         yield [blank for blank in newer if blank.superseded]
         yield [blank for blank in newer if not blank.superseded]
-        yield [blank for blank in arguments if blank.index >= recent]
+        yield [blank for blank in arguments if blank.at >= recent]
 
     def blank(self, blanks: Sequence[_Blank], target: int) -> None:
         """Blank from the first on, until the target is reached or there is no more."""
@@ -118,15 +119,15 @@ class _Pruning:
             while position < len(blanks) and missing > 0:
                 blank = blanks[position]
                 tokens = self._share(blank)
-                chosen.setdefault(blank.index, []).append((blank, tokens))
+                chosen.setdefault(blank.at, []).append((blank, tokens))
                 missing -= max(tokens - _RECEIPT_TOKENS, 0)
                 position += 1
             self._replace(chosen)
 
     def _share(self, blank: _Blank) -> int:
         """The tokens of a part: those of its message, which nearly always has no other."""
-        message = self.layout.messages[blank.index]
-        whole = self.layout.counts[blank.index]
+        message = self.layout.messages[blank.at]
+        whole = self.layout.counts[blank.at]
         return whole if len(message.parts) == 1 and not blank.argument else self._counter.count(blank.text)
 
     def _replace(self, chosen: dict[int, list[tuple[_Blank, int]]]) -> None:
@@ -138,6 +139,17 @@ class _Pruning:
 
 
 def _blanked(message: ModelMessage, blanks: Sequence[tuple[_Blank, int]]) -> ModelMessage:
+    """The message with these parts blanked; remembered on it, since a plan is often followed by what it planned."""
+    how = tuple((blank.part_index, blank.argument, blank.superseded, tokens) for blank, tokens in blanks)
+    known: tuple[object, object, ModelMessage] | None = message.__dict__.get(_BLANKED_KEY)
+    if known is not None and known[0] is message.parts and known[1] == how:
+        return known[2]
+    made = _blank(message, blanks)
+    message.__dict__[_BLANKED_KEY] = message.parts, how, made
+    return made
+
+
+def _blank(message: ModelMessage, blanks: Sequence[tuple[_Blank, int]]) -> ModelMessage:
     parts = list(message.parts)
     for blank, tokens in blanks:
         part = parts[blank.part_index]
