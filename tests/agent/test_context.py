@@ -16,7 +16,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo
 
-from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig
+from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig, TokenCounter
 from mamba_agents.context import CompactContext, CompactionResult, CompactionStrategy
 from mamba_agents.context.laws import check_history
 from mamba_agents.errors import ContextOverflowError
@@ -421,7 +421,7 @@ def test_a_summary_is_made_once_held_and_billed_to_its_run_under_its_own_kind() 
     agent, model = summarising(CompactionConfig(strategy="summarize_older"))
     talk(agent, 40)
     rows = agent.get_usage_history()
-    summaries = [row for row in rows if row.kind == "summary"]
+    summaries = [row for row in rows if row.kind == "compaction"]
     assert len(summaries) == len(agent.get_context_state().compaction_history) > 1
     assert len(rows) == len(model.requests) == 40 + len(summaries)
     assert {row.session_id for row in rows} == {agent.session().id}
@@ -447,7 +447,7 @@ def test_a_summary_made_by_hand_is_billed_to_its_session() -> None:
     )
     agent.context_manager.add_messages([user(WORDS), reply(WORDS)] * 8)
     asyncio.run(agent.compact())
-    assert [row.kind for row in agent.get_usage_history()] == ["summary"]
+    assert [row.kind for row in agent.get_usage_history()] == ["compaction"]
     assert agent.session().usage.input_tokens == sum(model.sizes) > 0
 
 
@@ -476,7 +476,7 @@ def test_a_budget_holds_for_summaries_too() -> None:
     spent = agent.budget_ledger.spent("day")
     assert spent is not None
     used = sum(row.usage.total_tokens for row in agent.get_usage_history())
-    assert any(row.kind == "summary" for row in agent.get_usage_history())
+    assert any(row.kind == "compaction" for row in agent.get_usage_history())
     assert spent.tokens == used <= 60_000
     assert agent.run_sync("One more.").stop_reason == "budget"
 
@@ -508,3 +508,53 @@ def test_a_strategy_of_ones_own_is_used(strategy: object) -> None:
 
 def _summaries(messages: Sequence[ModelMessage]) -> list[str]:
     return [part.content or "" for message in messages for part in message.parts if isinstance(part, CompactionPart)]
+
+
+class Broken(CompactionStrategy):
+    name = "broken"
+
+    def __init__(self, leave: list[ModelMessage] | None = None) -> None:
+        self.leave = leave or []
+
+    async def compact(
+        self, messages: Sequence[ModelMessage], target_tokens: int, preserve_recent: int = 0
+    ) -> CompactionResult[ModelMessage]:
+        return CompactionResult(
+            messages=list(self.leave), removed_count=0, tokens_before=0, tokens_after=0, strategy=self.name
+        )
+
+
+@pytest.mark.parametrize("left", [[], [reply("I speak first."), user("Hi.")], [user("Hi.")] * 500], ids=len)
+def test_a_strategy_that_gives_what_cannot_be_sent_costs_no_run_and_is_said(
+    left: list[ModelMessage], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = StrictModel(says(WORDS), window=4_000)
+    agent = Agent(model, config=AgentConfig(context=CompactionConfig(strategy=Broken(left))))
+    talk(agent, 20)
+    assert len(model.requests) == 20
+    assert model.refused == []
+    assert prompts(agent.messages)[-1] == f"19: {WORDS}"
+    assert "broken gave a history that cannot be sent" in caplog.text
+
+
+def test_what_cannot_be_made_small_enough_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    model = StrictModel(says("ok"), window=100_000)
+    agent = Agent(model, config=config(trigger_threshold_tokens=1_000, target_tokens=500))
+    agent.run_sync(WORDS * 10)
+    assert "more than the 500 that were aimed at" in caplog.text
+    assert agent.get_context_state().compaction_history == [], "nothing was taken out"
+
+
+def test_the_history_of_compactions_says_what_was_aimed_at() -> None:
+    model = StrictModel(says(WORDS), window=4_000)
+    agent = Agent(model, config=config())
+    talk(agent, 30)
+    results = agent.get_context_state().compaction_history
+    assert {(result.target_tokens, result.reached_target) for result in results} == {(2_800, True)}
+
+
+def test_a_text_is_counted_as_the_agents_model_counts_it() -> None:
+    text = "Ein Eichhörnchen überquert die Straße. " * 20
+    assert TokenCounter().count(text, "gpt-4") != TokenCounter().count(text, "gpt-5")
+    model = pydantic_ai.models.function.FunctionModel(lambda messages, info: reply("ok"), model_name="gpt-4")
+    assert Agent(model).get_token_count(text) == TokenCounter().count(text, "gpt-4")

@@ -124,7 +124,7 @@ def test_another_model_may_write_the_summaries_named_as_an_agents_is() -> None:
         assert server.refused == 0
         assert {body["model"] for body in server.bodies} == {"m"}
         assert {body["model"] for body in other.bodies} == {"tiny"}
-    assert {row.model for row in agent.get_usage_history() if row.kind == "summary"} == {"tiny"}
+    assert {row.model for row in agent.get_usage_history() if row.kind == "compaction"} == {"tiny"}
 
 
 @pytest.mark.model

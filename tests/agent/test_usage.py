@@ -344,7 +344,7 @@ class Summarize(AbstractCapability[Any]):
 
     async def before_model_request(self, ctx: RunContext[Any], request_context: Any) -> Any:
         ctx.usage.incr(self.reply.usage)
-        self.metering.billed(ctx, [self.reply], "summary")
+        self.metering.billed(ctx, [self.reply], "compaction")
         return request_context
 
 
@@ -364,7 +364,7 @@ def summary(name: str = "summariser", cost: Decimal | None = CENT, **fields: Any
 async def test_a_summary_is_a_row_of_the_run_under_its_own_kind() -> None:
     rows, usage = await summarized(summary(), MeasureRequests())
     assert [(row.kind, row.model, row.index) for row in rows] == [
-        ("summary", "summariser", 0),
+        ("compaction", "summariser", 0),
         ("response", "model-x", 0),
     ]
     assert len({row.run_id for row in rows}) == 1
@@ -373,7 +373,7 @@ async def test_a_summary_is_a_row_of_the_run_under_its_own_kind() -> None:
     tracker = UsageTracker()
     tracker.add(rows)
     assert {kind: spent.cost for kind, spent in tracker.get_breakdown_by_kind().items()} == {
-        "summary": CENT,
+        "compaction": CENT,
         "response": CENT,
     }
 
@@ -404,8 +404,8 @@ async def test_a_summary_has_the_price_that_a_reply_in_a_run_would_have(
 
 async def test_a_summary_outside_of_a_run_has_its_session_and_no_run() -> None:
     reply = summary("rated", None)
-    (row,) = response_rows([reply], "summary", rates=CustomRates({"rated": RATE}), session_id="s")
-    assert (row.kind, row.session_id, row.run_id, row.key) == ("summary", "s", None, None)
+    (row,) = response_rows([reply], "compaction", rates=CustomRates({"rated": RATE}), session_id="s")
+    assert (row.kind, row.session_id, row.run_id, row.key) == ("compaction", "s", None, None)
     assert row.cost == reply.usage.cost == Decimal("0.00002")
 
 

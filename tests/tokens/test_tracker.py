@@ -67,7 +67,7 @@ def test_breakdowns_by_model_provider_session_day_and_kind_have_usage_and_cost()
     late = datetime(2026, 11, 24, 23, 30, tzinfo=timezone(timedelta(hours=-1)))  # the next day by UTC
     tracker = tracked(
         row(model="a", provider="x", session_id="s"),
-        row(model="a", provider="y", session_id="t", kind="summary"),
+        row(model="a", provider="y", session_id="t", kind="compaction"),
         row(model="b", provider="x", session_id="s", cost=None, timestamp=late),
         row(),
     )
@@ -89,7 +89,7 @@ def test_breakdowns_by_model_provider_session_day_and_kind_have_usage_and_cost()
         date(2026, 11, 25): 1,
     }
     kinds = tracker.get_breakdown_by_kind()
-    assert {kind: spent.usage.request_count for kind, spent in kinds.items()} == {"response": 3, "summary": 1}
+    assert {kind: spent.usage.request_count for kind, spent in kinds.items()} == {"response": 3, "compaction": 1}
 
 
 def test_a_reply_belongs_to_the_tools_it_calls_in_equal_shares() -> None:
@@ -130,7 +130,7 @@ def test_a_row_that_is_known_is_not_counted_again() -> None:
     tracker.add(rows)
     assert tracker.get_usage_history() == rows
     assert tracker.get_cost_estimate() == 3 * CENT
-    tracker.add([row(run_id="r", index=0, kind="summary"), row(), row()])
+    tracker.add([row(run_id="r", index=0, kind="compaction"), row(), row()])
     assert tracker.get_total_usage().request_count == 6
     tracker.reset()
     tracker.add(rows)

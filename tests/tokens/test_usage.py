@@ -73,7 +73,7 @@ def test_only_a_record_of_a_run_can_be_told_from_another() -> None:
     assert UsageRecord(timestamp=now, usage=TokenUsage()).key is None
     first = UsageRecord(timestamp=now, usage=TokenUsage(), run_id="r", index=0, kind="response")
     again = UsageRecord(timestamp=now, usage=TokenUsage(), run_id="r", index=0, kind="response")
-    summary = UsageRecord(timestamp=now, usage=TokenUsage(), run_id="r", index=0, kind="summary")
+    summary = UsageRecord(timestamp=now, usage=TokenUsage(), run_id="r", index=0, kind="compaction")
     assert first.key == again.key != summary.key
 
 

@@ -16,8 +16,9 @@ from mamba_agents.agent.layers.iterations import MaxIterations
 from mamba_agents.agent.layers.metering import MeasureRequests
 from mamba_agents.agent.layers.pricing import CustomRates
 from mamba_agents.agent.layers.transcript import KeepTranscripts
-from mamba_agents.agent.models import find_window, named_model
+from mamba_agents.agent.models import named_model
 from mamba_agents.agent.result import GiveAgentResults
+from mamba_agents.backends import find_window
 from mamba_agents.config import AgentSettings
 from mamba_agents.context import CompactContext
 from mamba_agents.tokens import BudgetLedger, CostEstimator, TokenCounter

@@ -90,7 +90,7 @@ class SessionContext(ContextManager):
     @override
     async def _keep(self, result: CompactionResult[ModelMessage]) -> None:
         rates, tracker = self._agent.layers.metering.rates, self._agent.usage_tracker
-        tracker.add(response_rows(result.responses, "summary", rates=rates, session_id=self._log.session_id))
+        tracker.add(response_rows(result.responses, "compaction", rates=rates, session_id=self._log.session_id))
         await self._log.append([*usage_events(result.responses), compaction_event(result)])
 
     @override
@@ -116,6 +116,8 @@ def compaction_event(result: CompactionResult[ModelMessage], run_id: str | None 
         removed_count=result.removed_count,
         tokens_before=result.tokens_before,
         tokens_after=result.tokens_after,
+        target_tokens=result.target_tokens,
+        reached_target=result.reached_target,
         run_id=run_id,
         notes=result.notes,
     )
@@ -167,5 +169,7 @@ def _result(event: ContextCompacted) -> CompactionResult[ModelMessage]:
         tokens_before=event.tokens_before,
         tokens_after=event.tokens_after,
         strategy=event.strategy,
+        target_tokens=event.target_tokens,
+        reached_target=event.reached_target,
         notes=event.notes,
     )

@@ -110,7 +110,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         name = self.settings.model_backend.model if model is None else model
         self.model_name = name if isinstance(name, str) else None
         """The name the model was asked for by; None for a model instance."""
-        self.token_counter = TokenCounter(self.config.tokenizer or self.settings.tokenizer, model=self.model_name)
+        counted = model.model_name if isinstance(model, Model) else self.model_name
+        self.token_counter = TokenCounter(self.config.tokenizer or self.settings.tokenizer, model=counted)
         self.layers = Layers(
             self.config,
             self.settings,

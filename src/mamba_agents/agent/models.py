@@ -9,7 +9,7 @@ from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 
-from mamba_agents.backends import context_window, hosted_model, request_settings, resolve_model
+from mamba_agents.backends import hosted_model, request_settings, resolve_model
 from mamba_agents.config import AgentSettings
 
 
@@ -62,9 +62,3 @@ def with_settings[DepsT](
 @cache
 def _defaults() -> AgentSettings:
     return AgentSettings.model_construct()
-
-
-async def find_window(model: Model, *, refresh: bool = False) -> int | None:
-    """The window of a model in tokens, as its profile, the price table or its server tells; None when none does."""
-    window = await context_window(model, refresh=refresh)
-    return None if window is None else window.tokens

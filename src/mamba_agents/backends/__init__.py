@@ -17,7 +17,7 @@ from mamba_agents.backends.profiles import ModelProfile, get_profile, list_profi
 from mamba_agents.backends.request_settings import request_settings
 from mamba_agents.backends.resolve import resolve_model
 from mamba_agents.backends.server_windows import Window
-from mamba_agents.backends.windows import context_window, discover_window, forget_windows
+from mamba_agents.backends.windows import context_window, discover_window, find_window, forget_windows
 
 __all__ = [
     "ClientPerLoop",
@@ -35,6 +35,7 @@ __all__ = [
     "create_openai_compatible_backend",
     "create_vllm_backend",
     "discover_window",
+    "find_window",
     "forget_windows",
     "get_profile",
     "health_check",

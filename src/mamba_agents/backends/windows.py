@@ -60,6 +60,12 @@ async def context_window(
     return found
 
 
+async def find_window(model: Model, *, refresh: bool = False) -> int | None:
+    """The tokens of `context_window`, in the form that `CompactContext` and `ContextManager` take."""
+    window = await context_window(model, refresh=refresh)
+    return None if window is None else window.tokens
+
+
 async def discover_window(model: Model, *, timeout_seconds: float = 2.0, refresh: bool = False) -> Window | None:
     """The window that the model's own server tells, asked with the model's address, key and headers. Never raises.
 

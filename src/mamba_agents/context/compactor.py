@@ -1,6 +1,5 @@
 """One compaction: what the strategy is asked for, and what the request is like afterwards."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +11,13 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from mamba_agents._internal.identity import ByIdentity
-from mamba_agents.context.compaction.base import CompactionResult, CompactionStrategy, compacting_with
+from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult, CompactionStrategy, compacting_with
 from mamba_agents.context.compaction.choice import strategy_named
 from mamba_agents.context.compaction.plan import CompactionPlan, plan_compaction
+from mamba_agents.context.compaction.sliding_window import SlidingWindowStrategy
 from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.gauge import Gauge
+from mamba_agents.context.laws import check_history
 from mamba_agents.context.limits import Limits, limits_for
 from mamba_agents.tokens import TokenCounter
 
@@ -75,7 +76,7 @@ class Compactor:
         asked = await self._find_window(model, refresh=True)
         window = asked if asked is not None and asked < too_many else tokens
         if window is not None:
-            self._windows[_bare(model)] = (window, math.inf)
+            self._windows[_bare(model)] = (window, time.monotonic() + _LEARNED_SECONDS)
 
     async def _window(self, model: Model | None) -> int | None:
         if model is None:
@@ -98,15 +99,35 @@ class Compactor:
         """
         fit = _Fit(self.counter, self.gauge(request.model), request)
         with compacting_with(summarizer or self._summarizer(request.model)):
-            result = await self.strategy.compact(
-                list(request.messages), fit.for_messages(target_tokens), self.config.preserve_recent_turns
-            )
+            result = await self._by_strategy(list(request.messages), fit.for_messages(target_tokens))
+        after = fit.of_request(result.tokens_after)
         return replace(
             result,
             tokens_before=fit.of_request(result.tokens_before),
-            tokens_after=fit.of_request(result.tokens_after),
+            tokens_after=after,
             target_tokens=target_tokens,
+            notes=(*result.notes, *_missed(result, after, target_tokens)),
         )
+
+    async def _by_strategy(self, messages: list[ModelMessage], target_tokens: int) -> CompactionResult[ModelMessage]:
+        """What the strategy makes of the messages, or a sliding window where that cannot be sent."""
+        result = await self.strategy.compact(messages, target_tokens, self.config.preserve_recent_turns)
+        if isinstance(self.strategy, BuiltInStrategy):
+            return result
+        problems = [str(violation) for violation in check_history(result.messages)]
+        if len(result.messages) > len(messages):
+            problems.append(f"{len(result.messages)} messages made of {len(messages)}")
+        if result.messages and messages and result.messages[-1] != messages[-1]:
+            problems.append("the newest message is another one")
+        if not problems:
+            before, after = (self.counter.count_messages(each) for each in (messages, result.messages))
+            return replace(result, tokens_before=before, tokens_after=after, reached_target=after <= target_tokens)
+        note = (
+            f"{self.strategy.name} gave a history that cannot be sent ({problems[0]}); the oldest turns went instead."
+        )
+        instead = SlidingWindowStrategy(token_counter=self.counter)
+        result = await instead.compact(messages, target_tokens, self.config.preserve_recent_turns)
+        return replace(result, notes=(note, *result.notes))
 
     def _summarizer(self, model: Model | None) -> Model | None:
         name = self.config.summarization_model
@@ -154,11 +175,18 @@ class _Fit:
 
 
 _LOOKED_UP_SECONDS = 60.0
+_LEARNED_SECONDS = 600.0
 """A server may be started anew with another window."""
 
 _LEAST_RATIO = 0.5
 _MOST_RATIO = 4.0
 """Beyond these the last figure was not about these messages."""
+
+
+def _missed(result: CompactionResult[ModelMessage], tokens: int, target_tokens: int) -> list[str]:
+    if result.reached_target:
+        return []
+    return [f"What must stay takes {tokens} tokens, more than the {target_tokens} that were aimed at."]
 
 
 def _bare(model: Model) -> Model:

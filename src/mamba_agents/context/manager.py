@@ -11,7 +11,7 @@ from mamba_agents._internal.chat.convert import dicts_to_model_messages, model_m
 from mamba_agents._internal.chat.types import ChatMessage
 from mamba_agents.context.compaction.base import CompactionResult
 from mamba_agents.context.compaction.plan import CompactionPlan
-from mamba_agents.context.compactor import Compactor, Request
+from mamba_agents.context.compactor import Compactor, FindWindow, Request
 from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.gauge import marked_with_size, newest_request
 from mamba_agents.context.limits import Limits
@@ -22,7 +22,8 @@ from mamba_agents.tokens import TokenCounter
 class ContextManager:
     """A history, its size, and what shortens it. Each agent has one for its own conversation.
 
-    `model` is what summaries are asked of and whose window counts; without one, the config's figures do.
+    `model` is what summaries are asked of and whose window counts; without one, the config's figures do. Its window is
+    what pydantic-ai knows of it; `find_window` of `mamba_agents.backends` asks the model's server too.
     """
 
     def __init__(
@@ -31,8 +32,9 @@ class ContextManager:
         token_counter: TokenCounter | None = None,
         *,
         model: Model | None = None,
+        find_window: FindWindow | None = None,
     ) -> None:
-        self._compactor = Compactor(config or CompactionConfig(), token_counter or TokenCounter())
+        self._compactor = Compactor(config or CompactionConfig(), token_counter or TokenCounter(), find_window)
         self._model = model
         self._messages: list[ModelMessage] = []
         self._system_prompt = ""

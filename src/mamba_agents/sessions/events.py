@@ -4,7 +4,7 @@ They are not frozen: some are made for every message, and frozen ones take four 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -40,13 +40,17 @@ class ContextCleared:
 class ContextCompacted:
     """From here on the model sees `messages` in place of what was said before; the log still holds it."""
 
-    messages: Sequence[ModelMessage]
+    messages: Sequence[ModelMessage] = field(repr=False)
     strategy: str
     """The name of the strategy that made them."""
 
     removed_count: int
     tokens_before: int
     tokens_after: int
+    target_tokens: int
+    reached_target: bool
+    """False where not even the least that must stay was as small as the target."""
+
     run_id: str | None = None
     """The run in which it was done; None between runs."""
 

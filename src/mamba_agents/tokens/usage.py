@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:  # so that counting does not load pydantic-ai
     from pydantic_ai.usage import RequestUsage
 
-type RecordKind = Literal["response", "summary", "scoring", "rejected", "manual"]
+type RecordKind = Literal["response", "compaction", "rejected", "manual"]
 """What a request was for: the answer of a run, a summary or scores for compaction, an answer that a `FallbackModel`
 turned down and that was billed all the same; or that somebody recorded it by hand."""
 

@@ -105,7 +105,7 @@ class MeasureRequests(AbstractCapability[Any]):
         result.__dict__[UNPRICED_KEY] = own + _unpriced_elsewhere(ctx.usage)
         return result
 
-    def billed(self, ctx: RunContext[Any], responses: Sequence[ModelResponse], kind: RecordKind = "summary") -> None:
+    def billed(self, ctx: RunContext[Any], responses: Sequence[ModelResponse], kind: RecordKind = "compaction") -> None:
         """Note replies that a run asked a model for on the side, and that whoever asked has put on the run's usage.
 
         They were not asked for through the layers, so the prices that these know come only now.

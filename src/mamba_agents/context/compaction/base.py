@@ -19,7 +19,7 @@ from mamba_agents.tokens import TokenCounter
 class CompactionResult[MessageT]:
     """What a compaction leaves of a history, and what it cost."""
 
-    messages: list[MessageT]
+    messages: list[MessageT] = field(repr=False)
     """What the model sees from now on, oldest first, of the kind that was given."""
 
     removed_count: int
