@@ -27,6 +27,7 @@ class StrictModel(FunctionModel):
         says_window: bool = True,
         tells_figures: bool = True,
         ratio: float = 1.0,
+        name: str = "strict",
     ) -> None:
         self.requests: list[list[ModelMessage]] = []
         self.sizes: list[int] = []
@@ -39,7 +40,7 @@ class StrictModel(FunctionModel):
         super().__init__(
             self._respond,
             stream_function=self._stream,
-            model_name="strict",
+            model_name=name,
             profile=ModelProfile(context_window=window if says_window else None),
         )
 

@@ -37,7 +37,6 @@ class Layers:
     """The layers around every model request of one agent, and by name those that a run asks at its end."""
 
     def __init__(self, config: AgentConfig, settings: AgentSettings, tools: Tools) -> None:
-        self._settings = settings
         self.transcripts = KeepTranscripts()
         self.metering = MeasureRequests(CustomRates(settings.cost_rates))
         self.budget = budget_layers(settings.budget, tools.ledger, tools.counter, tools.estimator)
@@ -49,6 +48,7 @@ class Layers:
             on_compacted=self.transcripts.compacted,
             on_billed=self._billed,
         )
+        self._summarizing = self._named_summarizer(settings)
         self.in_order = self._in_order(config)
 
     def _in_order(self, config: AgentConfig) -> list[AbstractCapability[Any]]:
@@ -67,11 +67,16 @@ class Layers:
         # Always there: without rates too, a server of one's own is not billed as a hosted one.
         return [*layers, self.metering.rates, self.metering]
 
+    def _named_summarizer(self, settings: AgentSettings) -> Model | None:
+        """The model that the settings name for summaries; None for the one that is asked anyway, or where none is."""
+        name = self.context.config.summarization_model
+        if name == "same" or not self.context.compactor.strategy.calls_model:
+            return None
+        return infer_model(named_model(name, settings))
+
     def summarizer(self, ctx: RunContext[Any] | None, model: Model) -> Model:
         """The model that writes summaries of what another is asked; what it costs is spending of the run, if any."""
-        name = self.context.config.summarization_model
-        if name != "same":
-            model = infer_model(named_model(name, self._settings))
+        model = self._summarizing or model
         for layer in self.budget:
             if isinstance(layer, Budget):
                 return layer.model_for(model, ctx)

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, override
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 
 from mamba_agents._internal.background_loop import run_sync
-from mamba_agents.agent.layers.transcript import Transcript, key_of
+from mamba_agents.agent.layers.transcript import Transcript
 from mamba_agents.agent.place import held_places
 from mamba_agents.agent.usage_rows import response_rows
 from mamba_agents.context import CompactionResult, ContextManager
@@ -104,6 +104,12 @@ class SessionContext(ContextManager):
         return None if model is None else self._agent.layers.summarizer(None, model)
 
     @override
+    def _parameters(self) -> ModelRequestParameters:
+        latest = self._agent.layers.metering.latest
+        # Before the agent's first request its tools are not known: they may depend on a run.
+        return super()._parameters() if latest is None else latest
+
+    @override
     def _instructions(self) -> str:
         return self._agent.get_system_prompt()
 
@@ -144,7 +150,7 @@ def with_compactions(
     woven: list[SessionEvent] = []
     for event in events:
         woven.append(event)
-        while waiting and isinstance(event, MessageAppended) and key_of(event.message) == waiting[0][0]:
+        while waiting and isinstance(event, MessageAppended) and event.message is waiting[0][0]:
             woven.append(_compacted_beside(others, waiting.pop(0)[1], transcript.run_id))
     # A run that goes on without a prompt compacts for a request that is none of its own.
     woven.extend(

@@ -90,9 +90,16 @@ class Compactor:
         return window
 
     async def compact(
-        self, request: Request, target_tokens: int, summarizer: Model | None = None
+        self,
+        request: Request,
+        target_tokens: int,
+        summarizer: Model | None = None,
+        *,
+        at_most_tokens: int | None = None,
     ) -> CompactionResult[ModelMessage]:
         """The request's messages so that all of it is at most `target_tokens`, where that is possible.
+
+        What the strategy leaves above `at_most_tokens`, the model's window unless said, is left to a sliding window.
 
         `summarizer` is asked for summaries, or else the model that the config names. The figures of the result are
         those of the whole request, as its provider would count it.
@@ -100,6 +107,9 @@ class Compactor:
         fit = _Fit(self.counter, self.gauge(request.model), request)
         with compacting_with(summarizer or self._summarizer(request.model)):
             result = await self._by_strategy(list(request.messages), fit.for_messages(target_tokens))
+        if at_most_tokens is None:
+            at_most_tokens = (await self.limits(request.model, request.settings)).usable
+        result = await self._within(result, fit.for_messages(at_most_tokens))
         after = fit.of_request(result.tokens_after)
         return replace(
             result,
@@ -125,13 +135,39 @@ class Compactor:
         note = (
             f"{self.strategy.name} gave a history that cannot be sent ({problems[0]}); the oldest turns went instead."
         )
-        instead = SlidingWindowStrategy(token_counter=self.counter)
-        result = await instead.compact(messages, target_tokens, self.config.preserve_recent_turns)
+        result = await self._oldest_turns_gone(messages, target_tokens)
         return replace(result, notes=(note, *result.notes))
 
+    async def _within(
+        self, result: CompactionResult[ModelMessage], at_most_tokens: int
+    ) -> CompactionResult[ModelMessage]:
+        """The result, or what a sliding window makes of it where that is smaller and it has to be."""
+        if result.tokens_after <= at_most_tokens:
+            return result
+        smaller = await self._oldest_turns_gone(result.messages, at_most_tokens)
+        if smaller.tokens_after >= result.tokens_after:
+            return result
+        note = f"{result.strategy} left more than the window takes; the oldest turns went too."
+        return replace(
+            smaller,
+            removed_count=result.removed_count + smaller.removed_count,
+            tokens_before=result.tokens_before,
+            notes=(*result.notes, note, *smaller.notes),
+            responses=result.responses,
+        )
+
+    async def _oldest_turns_gone(
+        self, messages: list[ModelMessage], target_tokens: int
+    ) -> CompactionResult[ModelMessage]:
+        window = SlidingWindowStrategy(
+            token_counter=self.counter, preserve_system_prompt=self.config.preserve_system_prompt
+        )
+        return await window.compact(messages, target_tokens, self.config.preserve_recent_turns)
+
     def _summarizer(self, model: Model | None) -> Model | None:
+        """The model that the config names, where one is asked at all."""
         name = self.config.summarization_model
-        return model if name == "same" else infer_model(name)
+        return model if name == "same" or not self.strategy.calls_model else infer_model(name)
 
     async def plan(self, request: Request, target_tokens: int, summarizer: Model | None = None) -> CompactionPlan:
         """What `compact` would do, without a request to any model."""

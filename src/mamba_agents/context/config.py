@@ -1,6 +1,6 @@
 """When a history is shortened, to what, and how."""
 
-from typing import Annotated, Self
+from typing import Annotated, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -28,7 +28,9 @@ class CompactionConfig(BaseModel):
     for long."""
 
     trigger_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
-    """The trigger as a share of the model's window; used in place of `trigger_threshold_tokens` when set."""
+    """The trigger as a share of the model's window; used in place of `trigger_threshold_tokens` when set.
+
+    Where only one of trigger and target is given, the other follows: the target is 80 % of the trigger."""
 
     target_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     """The target as a share of the model's window; used in place of `target_tokens` when set."""
@@ -53,6 +55,22 @@ class CompactionConfig(BaseModel):
     overflow_retries: int = Field(default=2, ge=0)
     """How often a request that the provider calls too long is shortened further and sent again."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _the_one_that_is_not_given_follows(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        given = cast("dict[str, object]", data)
+        trigger, target = _number(given.get("trigger_fraction")), _number(given.get("target_fraction"))
+        if trigger is not None and given.get("target_fraction") is None:
+            return {**given, "target_fraction": trigger * _SHARE}
+        if target is not None and given.get("trigger_fraction") is None:
+            return {**given, "trigger_fraction": min(target / _SHARE, 1.0)}
+        tokens = _number(given.get("trigger_threshold_tokens"))
+        if tokens is not None and "target_tokens" not in given:
+            return {**given, "target_tokens": max(int(tokens * _SHARE), 1)}
+        return given
+
     @model_validator(mode="after")
     def _target_is_below_trigger(self) -> Self:
         if self.target_fraction is None and self.trigger_fraction is None:
@@ -60,6 +78,19 @@ class CompactionConfig(BaseModel):
         if self.target_fraction is not None and self.trigger_fraction is not None:
             _check("target_fraction", self.target_fraction, "trigger_fraction", self.trigger_fraction)
         return self
+
+
+_SHARE = 0.8
+"""What a target is of its trigger where only one of the two is given, as with the defaults."""
+
+
+def _number(value: object) -> float | None:
+    """The number that is meant, also in the environment's words; None for what the fields will refuse."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else None
+    except ValueError:
+        return None
+    return number if number is not None and number > 0 else None
 
 
 def _check(target: str, low: float, trigger: str, high: float) -> None:

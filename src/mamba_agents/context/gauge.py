@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
@@ -16,6 +17,32 @@ The replies before it report the sizes of requests from before the compaction, w
 """
 
 
+_MEASURED = "_mamba_agents_measured"
+"""Where a reply keeps what its request was measured with; comparing, printing and storing do not see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the size of a request was measured with."""
+
+    model_name: str | None
+    overhead_at_most: int
+    """A bound on what it carried besides messages."""
+
+    tokens: int | None = None
+    """Its size as it was counted here, where what the provider reported cannot be true."""
+
+
+def remember(message: ModelMessage, measured: Measured) -> None:
+    """Keep with a message what the request that ends in it was measured with."""
+    message.__dict__[_MEASURED] = measured
+
+
+def measured_with(message: ModelMessage) -> Measured | None:
+    """What the request that ends in a message was measured with; None where that is forgotten."""
+    return message.__dict__.get(_MEASURED)
+
+
 def anchor(messages: Sequence[ModelMessage]) -> tuple[int, int]:
     """How many of the messages have a known size together, and that size in tokens; (0, 0) where no one reported any.
 
@@ -26,6 +53,9 @@ def anchor(messages: Sequence[ModelMessage]) -> tuple[int, int]:
         if message.metadata is not None and (size := message.metadata.get(SIZE_KEY)) is not None:
             return index + 1, size
         if isinstance(message, ModelResponse) and message.usage.input_tokens:
+            measured = measured_with(message)
+            if measured is not None and measured.tokens is not None:
+                return index + 1, measured.tokens
             return index + 1, context_tokens(message)
     return 0, 0
 
@@ -71,16 +101,38 @@ class Gauge:
 
     def at_most(self, messages: Sequence[ModelMessage], parameters: ModelRequestParameters | None) -> int:
         """A size that the request does not pass, without a tokenizer."""
-        known, tokens = anchor(messages)
-        if not known and parameters is not None:
-            tokens = self._counter.upper_bound_parameters(parameters)
-        return tokens + self._counter.upper_bound(messages[known:])
+        known, tokens, overhead = self._anchor(messages, parameters)
+        return tokens + overhead + self._counter.upper_bound(messages[known:] if known else messages)
 
     def estimate(self, messages: Sequence[ModelMessage], parameters: ModelRequestParameters | None) -> int:
         """The likely size of the request, with the margin that the settings ask for on what was never reported."""
-        known, tokens = anchor(messages)
-        later = self.count(messages[known:]) + (0 if known else self.overhead(parameters))
+        known, tokens, overhead = self._anchor(messages, parameters)
+        later = self.count(messages[known:])
+        if overhead and parameters is not None:
+            # As much of the count as of the bound.
+            later += math.ceil(self.overhead(parameters) * overhead / self._overhead_at_most(parameters))
         return tokens + math.ceil(later * (1 + self._counter.config.safety_margin))
+
+    def _anchor(
+        self, messages: Sequence[ModelMessage], parameters: ModelRequestParameters | None
+    ) -> tuple[int, int, int]:
+        """How many messages have a known size, that size, and a bound on what came to the overhead since."""
+        known, tokens = anchor(messages)
+        measured = measured_with(messages[known - 1]) if known else None
+        if measured is not None and measured.model_name != self._model_name:
+            known, tokens = 0, 0  # another model counts otherwise
+        if not known:
+            return 0, 0, self._overhead_at_most(parameters)
+        if measured is None:
+            return known, tokens, 0
+        return known, tokens, max(self._overhead_at_most(parameters) - measured.overhead_at_most, 0)
+
+    def measured(self, parameters: ModelRequestParameters | None, tokens: int | None = None) -> Measured:
+        """What a request is measured with."""
+        return Measured(self._model_name, self._overhead_at_most(parameters), tokens)
+
+    def _overhead_at_most(self, parameters: ModelRequestParameters | None) -> int:
+        return 0 if parameters is None else self._counter.upper_bound_parameters(parameters)
 
     def count(self, messages: Sequence[ModelMessage]) -> int:
         """The tokens of the messages as the counter counts them."""

@@ -15,7 +15,7 @@ from mamba_agents._internal.identity import ByIdentity
 from mamba_agents.context.compaction.base import CompactionResult
 from mamba_agents.context.compactor import Compactor, FindWindow, Request
 from mamba_agents.context.config import CompactionConfig
-from mamba_agents.context.gauge import marked_with_size
+from mamba_agents.context.gauge import marked_with_size, remember
 from mamba_agents.context.limits import Limits
 from mamba_agents.context.recovery import REQUESTING, RecoveringModel, Requesting
 from mamba_agents.context.replies import ReplyReader
@@ -57,13 +57,26 @@ class CompactContext(AbstractCapability[Any]):
     id: str | None = "mamba_context"
 
     def __post_init__(self) -> None:
-        self.compactor = Compactor(self.config, self.token_counter, self.find_window)
-        self._replies = ReplyReader(self.compactor)
-        self._resent = ByIdentity[ModelMessage, CompactionResult[ModelMessage]]()
+        # A class of one's own that cannot be made is an error now.
+        is_built_in = isinstance(self.config.strategy, str)
+        self._compactor = None if is_built_in else Compactor(self.config, self.token_counter, self.find_window)
+        self._recovering: RecoveringModel | None = None
+        self._resent: ByIdentity[ModelMessage, CompactionResult[ModelMessage]] = ByIdentity()
 
     def get_ordering(self) -> CapabilityOrdering:
         """Outermost, so that what others add for one request is added to the shortened history."""
         return CapabilityOrdering(position="outermost")
+
+    @property
+    def compactor(self) -> Compactor:
+        """What measures requests and shortens them."""
+        if self._compactor is None:  # not before it is needed: its strategy takes longer to make than an agent
+            self._compactor = Compactor(self.config, self.token_counter, self.find_window)
+        return self._compactor
+
+    @cached_property
+    def _replies(self) -> ReplyReader:
+        return ReplyReader(self.compactor)
 
     @cached_property
     def _harmless(self) -> int:
@@ -97,24 +110,33 @@ class CompactContext(AbstractCapability[Any]):
         result = await self.compact(ctx, request, limits.target)
         self.bill(ctx, result)
         self._refuse_what_cannot_fit(result, limits, model)
-        return self._with_result(ctx, request_context, result)
+        return self._with_result(ctx, request_context, request, result)
 
     async def compact(
-        self, ctx: RunContext[Any] | None, request: Request, target_tokens: int
+        self,
+        ctx: RunContext[Any] | None,
+        request: Request,
+        target_tokens: int,
+        *,
+        at_most_tokens: int | None = None,
     ) -> CompactionResult[ModelMessage]:
         """What a compaction leaves of a request, its summaries written by the run's summariser."""
         summarizer = None
         if ctx is not None and request.model is not None and self.summarizer is not None:
             summarizer = self.summarizer(ctx, request.model)
-        return await self.compactor.compact(request, target_tokens, summarizer)
+        return await self.compactor.compact(request, target_tokens, summarizer, at_most_tokens=at_most_tokens)
 
     async def after_model_request(
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
         """The response; what it says of the size of its request is compared with what was sent."""
         requesting = REQUESTING.get()
-        if requesting is not None and not requesting.was_shortened:
+        if requesting is None:
+            return response
+        if not requesting.was_shortened:
             await self._replies.read(request_context, response, is_counted=requesting.is_near_trigger)
+        elif not requesting.is_whole_history:
+            self._replies.shortened(ctx, request_context, response)
         return response
 
     def bill(self, ctx: RunContext[Any], result: CompactionResult[ModelMessage]) -> None:
@@ -127,13 +149,17 @@ class CompactContext(AbstractCapability[Any]):
         if result.responses and self.on_billed is not None:
             self.on_billed(ctx, result.responses)
 
-    def sent_again(self, ctx: RunContext[Any], result: CompactionResult[ModelMessage]) -> None:
+    def sent_again(self, ctx: RunContext[Any], request: Request, result: CompactionResult[ModelMessage]) -> None:
         """Remember what was left out of a request that was refused at first.
 
         The history of a run may only be changed before a request is made, so it is changed before the next one.
         """
         self.bill(ctx, result)
-        self._resent[ctx.messages[-1]] = result
+        self._mark(request, result)
+        before = list(ctx.messages)
+        self._resent[before[-1]] = result
+        if self.on_compacted is not None:
+            self.on_compacted(ctx, before, result)
 
     def _without_what_was_left_out(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
@@ -141,38 +167,49 @@ class CompactContext(AbstractCapability[Any]):
         for index, message in enumerate(ctx.messages):
             if message in self._resent:
                 result = self._resent.pop(message)
-                later = ctx.messages[index + 1 :]
-                return self._with_result(ctx, request_context, result, later)
+                ctx.messages[: index + 1] = result.messages
+                return replace(request_context, messages=list(ctx.messages))
         return request_context
 
     def _with_result(
         self,
         ctx: RunContext[Any],
         request_context: ModelRequestContext,
+        request: Request,
         result: CompactionResult[ModelMessage],
-        later: Sequence[ModelMessage] = (),
     ) -> ModelRequestContext:
-        """Have the run go on with what a compaction left, and with what came later."""
-        before, after = ctx.messages[: len(ctx.messages) - len(later)], result.messages
-        if not _is_same(before, after):
-            after[-1].metadata = marked_with_size(after[-1], result.tokens_after)
-            ctx.messages[:] = [*after, *later]
-            _logger.info(
-                "shortened the context from %d to %d tokens (%s, %d messages gone)",
-                result.tokens_before,
-                result.tokens_after,
-                result.strategy,
-                result.removed_count,
-            )
-            if self.on_compacted is not None:
-                self.on_compacted(ctx, before, result)
+        """Have the run go on with what a compaction left."""
+        before = list(ctx.messages)
+        if _is_same(before, result.messages):
+            return request_context
+        self._mark(request, result)
+        ctx.messages[:] = result.messages
+        if self.on_compacted is not None:
+            self.on_compacted(ctx, before, result)
         return replace(request_context, messages=list(ctx.messages))
+
+    def _mark(self, request: Request, result: CompactionResult[ModelMessage]) -> None:
+        """Have the newest request say how large it is now, and the log what was done."""
+        newest = result.messages[-1]
+        newest.metadata = marked_with_size(newest, result.tokens_after)
+        remember(newest, self.compactor.gauge(request.model).measured(request.parameters))
+        _logger.info(
+            "shortened the context from %d to %d tokens (%s, %d messages gone)",
+            result.tokens_before,
+            result.tokens_after,
+            result.strategy,
+            result.removed_count,
+        )
 
     def get_wrapper_model(self, model: Model) -> Model | None:
         """The model, whose refusals of long prompts are met by a shorter one."""
         if not self.config.overflow_retries:
             return None
-        return RecoveringModel(model, self)
+        recovering = self._recovering
+        if recovering is None or recovering.wrapped is not model:
+            # It keeps nothing of a run, so the next request to the same model has the same one.
+            recovering = self._recovering = RecoveringModel(model, self)
+        return recovering
 
     def _refuse_what_cannot_fit(self, result: CompactionResult[ModelMessage], limits: Limits, model: Model) -> None:
         """Raise where the least that can be sent is more than the model takes, as far as that is certain."""

@@ -40,9 +40,9 @@ def limits_for(config: CompactionConfig, window: int | None, answer_tokens: int 
     if config.target_fraction is not None:
         target = int(size * config.target_fraction)
     # In a window smaller than the figures were meant for, the same share of it is left free.
-    share = min(target / trigger, 1)
-    trigger = min(trigger, usable)
-    target = min(target, int(trigger * share))
+    share = 1.0 if config.target_fraction is not None else min(target / max(trigger, 1), 1)
+    trigger = max(min(trigger, usable), 1)
+    target = max(min(target, int(trigger * share)), 1)
     return Limits(window=size, is_known=window is not None, usable=usable, trigger=trigger, target=target)
 
 

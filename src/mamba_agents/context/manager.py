@@ -13,7 +13,7 @@ from mamba_agents.context.compaction.base import CompactionResult
 from mamba_agents.context.compaction.plan import CompactionPlan
 from mamba_agents.context.compactor import Compactor, FindWindow, Request
 from mamba_agents.context.config import CompactionConfig
-from mamba_agents.context.gauge import marked_with_size, newest_request
+from mamba_agents.context.gauge import Measured, marked_with_size, newest_request, remember
 from mamba_agents.context.limits import Limits
 from mamba_agents.context.records import ContextState
 from mamba_agents.tokens import TokenCounter
@@ -73,9 +73,11 @@ class ContextManager:
     async def compact(self) -> CompactionResult[ModelMessage]:
         """Shorten the history to the target now, whatever its size. A history that fits stays as it is."""
         limits = await self._limits()
-        result = await self._compactor.compact(self._request(await self._read()), limits.target, self._summarizer())
+        request = self._request(await self._read())
+        result = await self._compactor.compact(request, limits.target, self._summarizer())
         if result.tokens_after < result.tokens_before:
-            result = replace(result, messages=_marked(result))
+            measured = self._compactor.gauge(request.model).measured(request.parameters)
+            result = replace(result, messages=_marked(result, measured))
             await self._keep(result)
         return result
 
@@ -142,10 +144,12 @@ class ContextManager:
         return self._compactor.gauge(self._find_model()).estimate(request.messages, request.parameters)
 
     def _request(self, messages: Sequence[ModelMessage]) -> Request:
+        return Request(messages=messages, model=self._find_model(), parameters=self._parameters())
+
+    def _parameters(self) -> ModelRequestParameters:
+        """What a request carries besides messages, as far as that is known."""
         instructions = self._instructions()
-        parts = [InstructionPart(instructions)] if instructions else None
-        parameters = ModelRequestParameters(instruction_parts=parts)
-        return Request(messages=messages, model=self._find_model(), parameters=parameters)
+        return ModelRequestParameters(instruction_parts=[InstructionPart(instructions)] if instructions else None)
 
     def _find_model(self) -> Model | None:
         """The model that requests go to."""
@@ -179,7 +183,9 @@ def _system_prompt_in(messages: Sequence[ModelMessage]) -> str:
     return instructions or "\n\n".join(parts)
 
 
-def _marked(result: CompactionResult[ModelMessage]) -> list[ModelMessage]:
+def _marked(result: CompactionResult[ModelMessage], measured: Measured) -> list[ModelMessage]:
     """The messages, the last of which says how large a request they make."""
     *before, last = result.messages
-    return [*before, replace(last, metadata=marked_with_size(last, result.tokens_after))]
+    marked = replace(last, metadata=marked_with_size(last, result.tokens_after))
+    remember(marked, measured)
+    return [*before, marked]

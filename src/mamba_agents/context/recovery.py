@@ -22,10 +22,18 @@ from mamba_agents.errors import ContextOverflowError
 class Shortener(Protocol):
     """Who shortens the requests of runs, and answers for what that costs."""
 
-    compactor: Compactor
+    @property
+    def compactor(self) -> Compactor:
+        """What measures requests and shortens them."""
+        ...
 
     async def compact(
-        self, ctx: RunContext[Any] | None, request: Request, target_tokens: int
+        self,
+        ctx: RunContext[Any] | None,
+        request: Request,
+        target_tokens: int,
+        *,
+        at_most_tokens: int | None = None,
     ) -> CompactionResult[ModelMessage]:
         """What a compaction leaves of a request."""
         ...
@@ -34,7 +42,7 @@ class Shortener(Protocol):
         """Put what a compaction cost on the run's account."""
         ...
 
-    def sent_again(self, ctx: RunContext[Any], result: CompactionResult[ModelMessage]) -> None:
+    def sent_again(self, ctx: RunContext[Any], request: Request, result: CompactionResult[ModelMessage]) -> None:
         """Do the same, and remember what was left out of the run's history."""
         ...
 
@@ -58,6 +66,9 @@ class Requesting:
 
     is_whole_history: bool = False
     """Whether it was the run's history, before it was shortened."""
+
+    history: list[ModelMessage] | None = None
+    """What was left of the run's history when it was sent again."""
 
 
 REQUESTING: ContextVar[Requesting | None] = ContextVar("mamba_agents_requesting", default=None)
@@ -86,7 +97,7 @@ class RecoveringModel(WrapperModel):
         attempt = 0
         while True:
             try:
-                return await super().request(messages, model_settings, model_request_parameters)
+                return await self.wrapped.request(messages, model_settings, model_request_parameters)
             except Exception as error:
                 if not is_context_overflow(error):
                     raise
@@ -106,7 +117,7 @@ class RecoveringModel(WrapperModel):
         attempt = 0
         async with AsyncExitStack() as stack:
             while True:
-                opening = super().request_stream(messages, model_settings, model_request_parameters, run_context)
+                opening = self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context)
                 try:
                     stream = await stack.enter_async_context(opening)
                     break
@@ -144,13 +155,14 @@ class RecoveringModel(WrapperModel):
         """The messages, shortened; None where there is nothing to take out."""
         requesting = REQUESTING.get()
         if requesting is None:
-            result = await self._shortener.compact(None, sent, target_tokens)
+            result = await self._shortener.compact(None, sent, target_tokens, at_most_tokens=target_tokens)
         elif self._is_whole_history(requesting, sent):
-            whole = replace(sent, messages=list(requesting.ctx.messages))
-            result = await self._shortener.compact(requesting.ctx, whole, target_tokens)
-            self._shortener.sent_again(requesting.ctx, result)
+            whole = replace(sent, messages=requesting.history or list(requesting.ctx.messages))
+            result = await self._shortener.compact(requesting.ctx, whole, target_tokens, at_most_tokens=target_tokens)
+            requesting.history = result.messages
+            self._shortener.sent_again(requesting.ctx, whole, result)
         else:
-            result = await self._shortener.compact(requesting.ctx, sent, target_tokens)
+            result = await self._shortener.compact(requesting.ctx, sent, target_tokens, at_most_tokens=target_tokens)
             self._shortener.bill(requesting.ctx, result)
         return self._prepared(result.messages, sent) if result.tokens_after < result.tokens_before else None
 

@@ -1,10 +1,14 @@
 """What replies tell of the sizes of their requests."""
 
+from dataclasses import replace
+from typing import Any
+
+from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import ModelRequestContext
 
 from mamba_agents.context.compactor import Compactor
-from mamba_agents.context.gauge import input_tokens, marked_with_size, previous_tokens
+from mamba_agents.context.gauge import input_tokens, marked_with_size, previous_tokens, remember
 from mamba_agents.context.spoken import without_droppable
 from mamba_agents.context.truncation import SilentCut, report_cut, shortened_by_provider, silent_cut
 
@@ -24,11 +28,34 @@ class ReplyReader:
         reported = input_tokens(response)
         if not reported:
             return
-        cut = self._cut(request_context, response, reported)
-        if cut is not None:
+        model, parameters = request_context.model, request_context.model_request_parameters
+        gauge = self._compactor.gauge(model)
+        if not self._is_odd(request_context, response, reported):
+            remember(response, gauge.measured(parameters))
+            if is_counted and not self._counter.is_exact(model.model_name):
+                self._learn_factor(request_context, reported)
+            return
+        remember(response, gauge.measured(parameters, self._counted(request_context, response)))
+        if (cut := self._cut(request_context, response, reported)) is not None:
             await self._meet(cut, request_context, response)
-        elif is_counted and not self._counter.is_exact(request_context.model.model_name):
-            self._learn_factor(request_context, reported)
+
+    def shortened(self, ctx: RunContext[Any], request_context: ModelRequestContext, response: ModelResponse) -> None:
+        """Have a reply to a request that was shortened for once say how large the history really is."""
+        size = self._counted(replace(request_context, messages=ctx.messages), response)
+        response.metadata = marked_with_size(response, size)
+
+    def _counted(self, request_context: ModelRequestContext, response: ModelResponse) -> int:
+        """The size of a request and its reply as they are counted here."""
+        gauge = self._compactor.gauge(request_context.model)
+        sent = gauge.count(request_context.messages) + gauge.overhead(request_context.model_request_parameters)
+        return sent + response.usage.output_tokens
+
+    def _is_odd(self, request_context: ModelRequestContext, response: ModelResponse, reported: int) -> bool:
+        """Whether the server read less than it was sent, or reports less than it read."""
+        messages = request_context.messages
+        if previous_tokens(messages, response) > reported:
+            return True
+        return self._counter.upper_bound(messages) > _MOST_BYTES * reported
 
     def _learn_factor(self, request_context: ModelRequestContext, reported: int) -> None:
         model_name, parameters = request_context.model.model_name, request_context.model_request_parameters
@@ -41,9 +68,6 @@ class ReplyReader:
         model, messages = request_context.model, request_context.messages
         if model.base_url is None:  # without a server, nobody cuts
             return None
-        previous = previous_tokens(messages, response)
-        if previous <= reported and self._counter.upper_bound(messages) <= _MOST_BYTES * reported:
-            return None
         if shortened_by_provider(messages, response, request_context.model_settings):
             return None
         spoken = self._counter.count_messages(without_droppable(messages), model.model_name)
@@ -51,7 +75,7 @@ class ReplyReader:
             reported_tokens=reported,
             counted_tokens=spoken,
             counted_exactly=self._counter.is_exact(model.model_name),
-            previous_tokens=previous,
+            previous_tokens=previous_tokens(messages, response),
             droppable_tokens=self._counter.count_messages(messages, model.model_name) - spoken,
             window_tokens=self._compactor.config.window_tokens,
         )
@@ -59,9 +83,6 @@ class ReplyReader:
     async def _meet(self, cut: SilentCut, request_context: ModelRequestContext, response: ModelResponse) -> None:
         """Warn, and keep to what the server reads from now on."""
         model = request_context.model
-        # What the reply says of the size of the history is wrong: what was counted counts.
-        gauge = self._compactor.gauge(model)
-        sent = gauge.count(request_context.messages) + gauge.overhead(request_context.model_request_parameters)
-        response.metadata = marked_with_size(response, sent + response.usage.output_tokens)
+        response.metadata = marked_with_size(response, self._counted(request_context, response))
         await self._compactor.learn_window(model, cut.reported_tokens, too_many=cut.expected_tokens)
         report_cut(cut, model, response)

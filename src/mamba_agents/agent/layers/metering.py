@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic_ai import AgentRunResult, RunContext, RunUsage
 from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
 from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
-from pydantic_ai.models import ModelRequestContext
+from pydantic_ai.models import ModelRequestContext, ModelRequestParameters
 
 from mamba_agents._internal.identity import ByIdentity
 from mamba_agents.agent.layers.pricing import CustomRates
@@ -45,8 +45,10 @@ class MeasuredRequest:
 
     def responses(self) -> list[ModelResponse]:
         """The replies that were billed: one, unless it was asked for again or was cut before it began."""
-        billed = [] if self._ledger is None else self._ledger.responses
         answer = self.answer
+        if self._ledger is None:
+            return [] if answer is None else [answer]
+        billed = self._ledger.responses
         # A copy with other figures may be what was billed: what they share is the time of their arrival.
         for response in billed:
             if answer is response or answer is None or answer.timestamp == response.timestamp:
@@ -57,16 +59,22 @@ class MeasuredRequest:
         """What other models of a `FallbackModel` answered first, and was billed."""
         attempts: list[ModelRequestAttempt] = []
         for response in self.responses():
-            attempts += response.failed_attempts or ()
+            if response.failed_attempts:
+                attempts += response.failed_attempts
         if self._ledger is not None:
             attempts += self._ledger.attempts
         return [attempt for attempt in attempts if attempt.usage is not None] if attempts else attempts
 
     def unpriced(self) -> int:
         """The replies whose price is unknown."""
-        rejected = [attempt for attempt in self.attempts() if attempt.usage is None or attempt.usage.cost is None]
-        asked = [response for response in self.responses() if is_from_model(response)]
-        return len(rejected) + [response_cost(response) for response in asked].count(None)
+        count = 0
+        for response in self.responses():
+            if response_cost(response) is None and is_from_model(response):
+                count += 1
+        for attempt in self.attempts():
+            if attempt.usage is None or attempt.usage.cost is None:
+                count += 1
+        return count
 
 
 @dataclass
@@ -79,10 +87,14 @@ class MeasureRequests(AbstractCapability[Any]):
     running: dict[str, list[MeasuredRequest]] = field(default_factory=dict[str, list[MeasuredRequest]])
     """The requests so far, by the ids of the runs that are under way."""
 
+    latest: ModelRequestParameters | None = None
+    """What the agent's last request carried besides messages: instructions, tools, the form of the output."""
+
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """Start the clock."""
+        self.latest = request_context.model_request_parameters
         if ctx.run_id is not None:
             ledger: Ledger | None = getattr(request_context, "_usage_response_ledger", None)
             self.running.setdefault(ctx.run_id, []).append(MeasuredRequest(ledger))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import datetime
 from typing import Any
 
 from pydantic_ai import RunContext
@@ -12,47 +11,51 @@ from pydantic_ai.models import ModelRequestContext
 
 from mamba_agents.context import CompactionResult
 
-type _Key = tuple[str, datetime | None]
-
 
 @dataclass
 class Transcript:
     """What a run said so far, and what compactions made of it."""
 
     run_id: str
-    messages: dict[_Key, ModelMessage] = field(default_factory=dict[_Key, ModelMessage])
-    """By what a message shares with a shortened one that takes its place; oldest first."""
+    messages: list[ModelMessage] = field(default_factory=list[ModelMessage])
+    """Those before the newest request, oldest first, as they were when the next one followed."""
 
-    sealed: set[_Key] = field(default_factory=set[_Key])
-    """Those that stand as they were said, whatever the run's history says of them now."""
+    newest: ModelMessage | None = None
+    """The request that was last to be sent."""
 
-    compactions: list[tuple[_Key, CompactionResult[ModelMessage]]] = field(
-        default_factory=list[tuple[_Key, CompactionResult[ModelMessage]]]
+    compactions: list[tuple[ModelMessage, CompactionResult[ModelMessage]]] = field(
+        default_factory=list[tuple[ModelMessage, CompactionResult[ModelMessage]]]
     )
-    """Each with the request before which it was done, oldest first."""
+    """Each with the request that it was done for, oldest first."""
 
     billed: list[ModelResponse] = field(default_factory=list[ModelResponse])
     """The replies of models that were asked for summaries or scores."""
 
-    def keep(self, messages: Sequence[ModelMessage]) -> None:
-        """Add the run's messages after the last one kept."""
-        new: list[ModelMessage] = []
-        for message in reversed(messages):
-            if message.run_id != self.run_id or key_of(message) in self.messages:
+    def keep(self, history: Sequence[ModelMessage]) -> None:
+        """Add what the run said from the newest request on."""
+        start = len(history)
+        for index in range(len(history) - 1, -1, -1):
+            if history[index].run_id != self.run_id:
                 break
-            new.append(message)
-        self.messages.update((key_of(message), message) for message in reversed(new))
+            start = index
+            if self._is_newest(history[index]):
+                break
+        self.messages += [message for message in history[start:] if message.run_id == self.run_id]
+
+    def _is_newest(self, message: ModelMessage) -> bool:
+        # pydantic-ai puts a copy in the place of a request that something was added to while its tools ran.
+        newest = self.newest
+        return message is newest or (
+            newest is not None and message.kind == "request" and message.timestamp == newest.timestamp
+        )
 
     def whole(self, left: Sequence[ModelMessage]) -> list[ModelMessage]:
         """The whole run, of which `left` is left in its history."""
         own = [message for message in left if message.run_id == self.run_id] if self.compactions else list(left)
+        said = len(self.messages)
         self.keep(own)
-        still_there = {key_of(message): message for message in own}
-        if not self.sealed and not self.messages.keys() > still_there.keys():
-            return own
-        return [
-            message if key in self.sealed else still_there.get(key, message) for key, message in self.messages.items()
-        ]
+        was_cut = self.compactions or len(self.messages) > len(own)
+        return self.messages if said and was_cut else own
 
 
 @dataclass
@@ -71,18 +74,19 @@ class KeepTranscripts(AbstractCapability[Any]):
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """Keep what came before this request, as the capabilities left it then, before they shorten it again."""
-        if ctx.run_step > 1 and ctx.run_id is not None:
-            self._of(ctx.run_id).keep(ctx.messages[:-1])
+        if ctx.run_id is not None:
+            transcript = self._of(ctx.run_id)
+            if ctx.run_step > 1:
+                transcript.keep(ctx.messages[:-1])
+            transcript.newest = ctx.messages[-1]
         return request_context
 
     def compacted(
         self, ctx: RunContext[Any], before: Sequence[ModelMessage], result: CompactionResult[ModelMessage]
     ) -> None:
-        """Keep what a compaction of ours took out, and that it did."""
+        """Keep that a compaction of ours was done, and for what request."""
         if ctx.run_id is not None:
-            transcript = self._of(ctx.run_id)
-            transcript.sealed.update(transcript.messages)
-            transcript.compactions.append((key_of(before[-1]), result))
+            self._of(ctx.run_id).compactions.append((before[-1], result))
 
     def billed(self, ctx: RunContext[Any], responses: Sequence[ModelResponse]) -> None:
         """Keep what models replied that were asked for summaries or scores."""
@@ -90,13 +94,11 @@ class KeepTranscripts(AbstractCapability[Any]):
             self._of(ctx.run_id).billed.extend(responses)
 
     def finish(self, run_id: str) -> Transcript | None:
-        """What was kept of a run that has ended; None where nothing had to be."""
+        """What was kept of a run that has ended; None where it made no request."""
         return self.running.pop(run_id, None)
 
     def _of(self, run_id: str) -> Transcript:
-        return self.running.setdefault(run_id, Transcript(run_id))
-
-
-def key_of(message: ModelMessage) -> _Key:
-    """What a message shares with the shortened one that may have taken its place."""
-    return message.kind, message.timestamp
+        transcript = self.running.get(run_id)
+        if transcript is None:
+            transcript = self.running[run_id] = Transcript(run_id)
+        return transcript
