@@ -63,9 +63,9 @@ def layers(config: BudgetConfig, ledger: BudgetLedger | None = None) -> list[Any
 
 
 def budgeted(
-    model: FunctionModel, config: BudgetConfig, ledger: BudgetLedger | None = None, **options: Any
+    model: FunctionModel, budget: BudgetConfig, ledger: BudgetLedger | None = None, **options: Any
 ) -> Agent[Any, Any]:
-    settings = AgentSettings(budget=config, cost_rates=RATES, _env_file=None, _config_file=None)
+    settings = AgentSettings(budget=budget, cost_rates=RATES, _env_file=None, _config_file=None)
     return Agent(model, settings=settings, budget_ledger=ledger, **options)
 
 

@@ -18,10 +18,11 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.settings import ModelSettings
 
-from mamba_agents import Agent
+from mamba_agents import Agent, AgentConfig, CompactionConfig
 from mamba_agents.agent.layers.budget import Budget, budget_layers
 from mamba_agents.backends import create_openai_compatible_backend
 from mamba_agents.errors import BudgetExceededError
+from mamba_agents.sessions import MemoryStore, Session
 from mamba_agents.tokens import (
     BudgetConfig,
     BudgetLedger,
@@ -567,3 +568,32 @@ async def test_requests_beside_the_runs_own_are_its_spending_too() -> None:
     result = await outer.run("Hi")
     assert result.output == "Done."
     assert counted == [20 + 60 + 7]
+
+
+def test_the_cap_of_a_session_counts_what_it_spent_in_other_processes() -> None:
+    store = MemoryStore()
+    used = 0
+    for _ in range(5):  # each with a ledger of its own, as after a restart
+        agent = budgeted(
+            priced(obedient(50, 50)),
+            BudgetConfig(session_tokens=350, max_output_tokens=50),
+            session=Session(store, "s"),
+        )
+        agent.run_sync("Hi.")
+        used = agent.session().usage.total_tokens
+    assert used <= 350
+    assert agent.run_sync("Hi.").stop_reason == "budget"
+
+
+def test_a_summary_by_hand_counts_against_the_caps_of_its_session_and_of_the_day() -> None:
+    context = CompactionConfig(strategy="summarize_older", trigger_threshold_tokens=500, target_tokens=400)
+    agent = budgeted(
+        priced(replies("## Goal\ncount foxes", sent=300, received=20)),
+        BudgetConfig(session_tokens=100_000, day_tokens=100_000),
+        config=AgentConfig(context=context),
+    )
+    agent.context_manager.add_messages([{"role": "user", "content": "the quick brown fox " * 100}] * 8)
+    agent.context_manager.compact_sync()
+    made = sum(row.usage.total_tokens for row in agent.get_usage_history())
+    assert made > 0
+    assert spent(agent.budget_ledger).tokens == spent(agent.budget_ledger, "session", agent.session().id).tokens == made

@@ -10,7 +10,7 @@ import pydantic_ai
 import pytest
 from pydantic_ai import RunContext, ToolDefinition
 from pydantic_ai.capabilities import PrepareTools, ProcessHistory
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.toolsets import FunctionToolset
 
@@ -264,3 +264,20 @@ def test_recent_turns_are_left_as_they_are_where_the_target_can_be_met_with_them
 
     assert len(turns_left(0)) == 1
     assert len(turns_left(6)) == 6
+
+
+def test_a_loop_is_noticed_when_compaction_takes_its_beginning_out() -> None:
+    def again(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[ToolCallPart("look", {"n": 1}, tool_call_id=f"c{len(messages)}")])
+
+    model = StrictModel(again, window=1_000)
+    settings = AgentSettings(budget={"max_repeated_calls": 8}, _env_file=None, _config_file=None)
+    agent = Agent(model, settings=settings, config=config())
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return WORDS
+
+    assert agent.run_sync("Look.").stop_reason == "loop"
+    assert len(model.requests) == 8
+    assert agent.get_context_state().compaction_history

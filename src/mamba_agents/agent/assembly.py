@@ -21,6 +21,8 @@ from mamba_agents.agent.result import GiveAgentResults
 from mamba_agents.backends import find_window
 from mamba_agents.config import AgentSettings
 from mamba_agents.context import CompactContext
+from mamba_agents.sessions import SessionLog
+from mamba_agents.sessions.session import billed_responses
 from mamba_agents.tokens import BudgetLedger, CostEstimator, TokenCounter
 
 
@@ -74,13 +76,25 @@ class Layers:
             return None
         return infer_model(named_model(name, settings))
 
-    def summarizer(self, ctx: RunContext[Any] | None, model: Model) -> Model:
-        """The model that writes summaries of what another is asked; what it costs is spending of the run, if any."""
+    def summarizer(self, ctx: RunContext[Any] | None, model: Model, session_id: str | None = None) -> Model:
+        """The model that writes summaries of what another is asked; what it costs is spending of the run or session."""
         model = self._summarizing or model
         for layer in self.budget:
             if isinstance(layer, Budget):
-                return layer.model_for(model, ctx)
+                return layer.model_for(model, ctx, session_id)
         return model
+
+    async def open_session(self, log: SessionLog) -> None:
+        """Count what a session spent before this process, or under another ledger, against its caps."""
+        for layer in self.budget:
+            if isinstance(layer, Budget) and layer.caps_sessions and not layer.ledger.knows("session", log.session_id):
+                layer.open_session(log.session_id, billed_responses(await log.store.read(log.session_id)))
+
+    def billed_between_runs(self, session_id: str, responses: Sequence[ModelResponse]) -> None:
+        """Put what a compaction by hand cost on the account of its session."""
+        for layer in self.budget:
+            if isinstance(layer, Budget):
+                layer.charge_session(session_id, responses)
 
     def _billed(self, ctx: RunContext[Any], responses: Sequence[ModelResponse]) -> None:
         self.metering.billed(ctx, responses)

@@ -88,10 +88,16 @@ class SessionContext(ContextManager):
         return list(self._log.messages)
 
     @override
+    async def _bill(self, responses: Sequence[ModelResponse]) -> None:
+        layers, session_id = self._agent.layers, self._log.session_id
+        rows = response_rows(responses, "compaction", rates=layers.metering.rates, session_id=session_id)
+        self._agent.usage_tracker.add(rows)
+        layers.billed_between_runs(session_id, responses)
+        await self._log.append(usage_events(responses))
+
+    @override
     async def _keep(self, result: CompactionResult[ModelMessage]) -> None:
-        rates, tracker = self._agent.layers.metering.rates, self._agent.usage_tracker
-        tracker.add(response_rows(result.responses, "compaction", rates=rates, session_id=self._log.session_id))
-        await self._log.append([*usage_events(result.responses), compaction_event(result)])
+        await self._log.append([compaction_event(result)])
 
     @override
     def _find_model(self) -> Model | None:
@@ -101,7 +107,7 @@ class SessionContext(ContextManager):
     @override
     def _summarizer(self) -> Model | None:
         model = self._find_model()
-        return None if model is None else self._agent.layers.summarizer(None, model)
+        return None if model is None else self._agent.layers.summarizer(None, model, self._log.session_id)
 
     @override
     def _parameters(self) -> ModelRequestParameters:

@@ -255,9 +255,10 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         self.usage_tracker.reset()
 
     def reset_all(self) -> None:
-        """Forget what was spent, and start the agent's own conversation anew."""
+        """Forget what was spent, and start the agent's own conversation anew, if it keeps one."""
         self.reset_tracking()
-        self.clear_context()
+        if self.config.track_context:
+            self.clear_context()
 
     def run_stream_sync(
         self, user_prompt: Prompt = None, *, infer_name: bool = True, **options: Any

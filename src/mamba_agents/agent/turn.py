@@ -96,6 +96,8 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         self._outside = join_session(log.session_id)
         try:
             await log.load()
+            if log.seq:
+                await self._layers.open_session(log)
         except BaseException:
             self._leave_place()
             raise

@@ -75,6 +75,8 @@ class ContextManager:
         limits = await self._limits()
         request = self._request(await self._read())
         result = await self._compactor.compact(request, limits.target, self._summarizer())
+        if result.responses:
+            await self._bill(result.responses)
         if result.tokens_after < result.tokens_before:
             measured = self._compactor.gauge(request.model).measured(request.parameters)
             result = replace(result, messages=_marked(result, measured))
@@ -130,6 +132,9 @@ class ContextManager:
 
     async def _read(self) -> list[ModelMessage]:
         return self.history
+
+    async def _bill(self, responses: Sequence[ModelResponse]) -> None:
+        """Put on an account what models replied that were asked for summaries or scores."""
 
     async def _keep(self, result: CompactionResult[ModelMessage]) -> None:
         """Go on with what a compaction left."""

@@ -1,6 +1,6 @@
 """A conversation that can be looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from uuid import uuid4
 
@@ -68,13 +68,18 @@ class Session:
         run_sync(self.log.delete)
 
     def _responses(self) -> list[ModelResponse]:
-        responses: list[ModelResponse] = []
-        for event in self.events():
-            if isinstance(event, MessageAppended) and isinstance(event.message, ModelResponse):
-                responses.append(event.message)
-            elif isinstance(event, UsageRecorded):
-                responses.append(event.response)
-        return [response for response in responses if is_from_model(response)]
+        return billed_responses(self.events())
+
+
+def billed_responses(events: Iterable[SessionEvent]) -> list[ModelResponse]:
+    """Every reply of a model that the events tell of, oldest first, those of summaries included."""
+    responses: list[ModelResponse] = []
+    for event in events:
+        if isinstance(event, MessageAppended) and isinstance(event.message, ModelResponse):
+            responses.append(event.message)
+        elif isinstance(event, UsageRecorded):
+            responses.append(event.response)
+    return [response for response in responses if is_from_model(response)]
 
 
 def new_session_id() -> str:

@@ -146,6 +146,10 @@ class BudgetLedger:
         with self._lock:
             account.add(tokens, usd, self._clock())
 
+    def knows(self, scope: BudgetScope, key: str | None = None) -> bool:
+        """Whether anything was counted in a scope."""
+        return (scope, key) in self._accounts
+
     def forget(self, scope: BudgetScope, key: str | None = None) -> None:
         """Begin a scope anew, such as that of a session that is deleted."""
         with self._lock:
@@ -296,7 +300,8 @@ def _fits(caps: Sequence[Cap], ask: Ask, now: float) -> bool:
     tokens, usd = ask.tokens(ask.output_tokens), ask.usd(ask.output_tokens)
     for cap in caps:
         account = cap.account
-        account.forget_old(now)
+        if account.window is not None:
+            account.forget_old(now)
         if cap.tokens is not None and account.tokens + account.reserved_tokens + tokens > cap.tokens:
             return False
         if cap.usd is not None and usd and account.usd + account.reserved_usd + usd > cap.usd:

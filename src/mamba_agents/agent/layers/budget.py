@@ -28,6 +28,8 @@ def budget_layers(
 ) -> list[AbstractCapability[Any]]:
     """The layers that keep a run within its budget, outermost first; none for what is off."""
     layers: list[AbstractCapability[Any]] = []
+    if not config.model_fields_set:  # everything is off until it is set
+        return layers
     if config.max_repeated_calls is not None:
         layers.append(LoopGuard(config.max_repeated_calls, config.on_exceeded))
     if config.run_seconds is not None:
@@ -53,7 +55,7 @@ class Budget(AbstractCapability[Any]):
 
     def __post_init__(self) -> None:
         self._terms = Terms(self.config, self.ledger, self.counter, self.estimator)
-        self._counted = ByIdentity[ModelResponse, bool]()
+        self._counted: ByIdentity[ModelResponse, bool] = ByIdentity()
         self._runs: dict[str, RunBudget] = {}
         self._shared = list(self._caps_of_all())
 
@@ -112,7 +114,7 @@ class Budget(AbstractCapability[Any]):
         config = self.config
         own = self._caps("run", ctx.run_id, None, config.run_usd, config.run_tokens)
         caps = [*own, *self._shared]
-        caps += self._caps("session", ctx.conversation_id, None, config.session_usd, config.session_tokens)
+        caps += self._caps_of_session(ctx.conversation_id)
         if config.tenants or config.tenant_usd is not None or config.tenant_tokens is not None:
             caps += self._caps_of_tenant((ctx.metadata or {}).get(config.tenant_key))
         if enclosing := _enclosing.get():
@@ -120,17 +122,34 @@ class Budget(AbstractCapability[Any]):
             caps += (cap for ledger, cap in enclosing if ledger is self.ledger)
         return RunBudget(self._terms, ctx.run_id, ctx.usage, own, caps)
 
-    def model_for(self, model: Model, ctx: RunContext[Any] | None) -> Model:
+    @property
+    def caps_sessions(self) -> bool:
+        """Whether what a session spends is capped."""
+        return self.config.session_usd is not None or self.config.session_tokens is not None
+
+    def open_session(self, session_id: str, responses: Sequence[ModelResponse]) -> None:
+        """Begin a session's account with what its log tells of."""
+        RunBudget(self._terms, None, RunUsage(), (), self._caps_of_session(session_id)).charge(responses)
+
+    def _caps_of_session(self, session_id: str | None) -> list[Cap]:
+        return self._caps("session", session_id, None, self.config.session_usd, self.config.session_tokens)
+
+    def model_for(self, model: Model, ctx: RunContext[Any] | None, session_id: str | None = None) -> Model:
         """A model whose requests are the run's spending too, and raise `BudgetExceededError` at a cap.
 
-        For requests that are made beside a run's own, such as for a summary; without a run, the caps on all of them
-        hold.
+        For requests that are made beside a run's own, such as for a summary; without a run, the caps on its session and
+        on all runs hold.
         """
-        run = self._outside() if ctx is None else self.run_budget(ctx)
+        run = self._outside(session_id) if ctx is None else self.run_budget(ctx)
         return BudgetedModel(model, run, on_settled=self._settled)
 
-    def _outside(self) -> RunBudget:
-        return RunBudget(self._terms, None, RunUsage(), (), self._shared)
+    def charge_session(self, session_id: str, responses: Sequence[ModelResponse]) -> None:
+        """Count responses that were made for a session between runs, but for those of `model_for`."""
+        self._outside(session_id).charge([response for response in responses if response not in self._counted])
+
+    def _outside(self, session_id: str | None = None) -> RunBudget:
+        caps = [*self._shared, *(() if session_id is None else self._caps_of_session(session_id))]
+        return RunBudget(self._terms, None, RunUsage(), (), caps)
 
     def charge(self, ctx: RunContext[Any], responses: Sequence[ModelResponse]) -> None:
         """Count responses that were made beside the run's own requests, but for those of `model_for`."""

@@ -1,13 +1,12 @@
 """The end of a run that repeats itself."""
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, cast
 
-from pydantic_ai import RunContext, SkipModelRequest
-from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+from pydantic_ai import AgentRunResult, RunContext, SkipModelRequest
+from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
+from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.models import ModelRequestContext
 
 from mamba_agents.agent.layers.closing import can_close, closing
@@ -28,51 +27,62 @@ class LoopGuard(AbstractCapability[Any]):
     _: KW_ONLY
     id: str | None = "mamba_loop_guard"
 
+    def __post_init__(self) -> None:
+        # Not read off the history, which compaction shortens.
+        self._rows: dict[str, _Row] = {}
+
+    async def wrap_run(self, ctx: RunContext[Any], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
+        """The run's result; its calls are forgotten with it."""
+        try:
+            return await handler()
+        finally:
+            self._rows.pop(ctx.run_id or "", None)
+
+    async def after_model_request(
+        self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
+    ) -> ModelResponse:
+        """The response; its calls lengthen the row, or begin another one."""
+        if calls := response.tool_calls:
+            row = self._rows.get(ctx.run_id or "")
+            for call in calls:
+                if row is None or not _is_same(row.call, call):
+                    row = _Row(call)
+                row.length += 1
+            self._rows[ctx.run_id or ""] = cast("_Row", row)
+        else:
+            self._rows.pop(ctx.run_id or "", None)
+        return response
+
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """Let the request pass, or answer in its place."""
-        row = _row(ctx.messages, ctx.run_id)
-        if row is None or row[1] < self.limit:
+        row = self._rows.get(ctx.run_id or "")
+        if row is None or row.length < self.limit:
             return request_context
-        call, count, of_newest = row
-        error = BudgetExceededError("run", "calls", limit=self.limit, spent=count, key=ctx.run_id)
+        tool_name = row.call.tool_name
+        error = BudgetExceededError("run", "calls", limit=self.limit, spent=row.length, key=ctx.run_id)
         if self.on_exceeded == "warn":
-            if count - of_newest < self.limit:  # said when the row became that long
-                warn(f"{call.tool_name}: {error.message}; the run goes on")
+            if not row.was_told:
+                row.was_told = True
+                warn(f"{tool_name}: {error.message}; the run goes on")
             return request_context
         if self.on_exceeded == "raise" or not can_close(request_context.model_request_parameters):
             raise error
-        logger.warning("%s: %s", call.tool_name, error.message)
+        logger.warning("%s: %s", tool_name, error.message)
         # pydantic-ai counts what is answered in the model's place as a request too.
         ctx.usage.requests -= 1
-        otherwise = f"Stopped after the same call of {call.tool_name} {count} times in a row."
+        otherwise = f"Stopped after the same call of {tool_name} {row.length} times in a row."
         raise SkipModelRequest(closing("loop", ctx.messages, ctx.run_id, otherwise=otherwise))
 
 
-def _row(messages: Sequence[ModelMessage], run_id: str | None) -> tuple[ToolCallPart, int, int] | None:
-    """The newest call of the run, how long its row is, and how much of that the newest response made."""
-    newest: ToolCallPart | None = None
-    length = of_newest = 0
-    for calls in _calls(messages, run_id):
-        for call in reversed(calls):
-            if newest is not None and not _is_same(call, newest):
-                return newest, length, of_newest or length
-            newest = newest or call
-            length += 1
-        if not calls:
-            break
-        of_newest = of_newest or length
-    return newest and (newest, length, of_newest)
+@dataclass
+class _Row:
+    """The newest call of a run, and how often it was made without another one between."""
 
-
-def _calls(messages: Sequence[ModelMessage], run_id: str | None) -> Iterator[Sequence[ToolCallPart]]:
-    """The tool calls of the run's responses, the newest response first."""
-    for message in reversed(messages):
-        if message.run_id != run_id:
-            return
-        if isinstance(message, ModelResponse):
-            yield message.tool_calls
+    call: ToolCallPart
+    length: int = 0
+    was_told: bool = False
 
 
 def _is_same(one: ToolCallPart, other: ToolCallPart) -> bool:
