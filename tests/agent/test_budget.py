@@ -33,7 +33,7 @@ from mamba_agents.tokens import (
     TokenCounter,
 )
 from tests.agent.budgets import PRICE, budgeted, is_settled, layers, obedient, plain, priced, replies, spent, usage
-from tests.helpers import call
+from tests.helpers import call, reply, user
 
 pytestmark = pytest.mark.anyio
 
@@ -586,13 +586,13 @@ def test_the_cap_of_a_session_counts_what_it_spent_in_other_processes() -> None:
 
 
 def test_a_summary_by_hand_counts_against_the_caps_of_its_session_and_of_the_day() -> None:
-    context = CompactionConfig(strategy="summarize_older", trigger_threshold_tokens=500, target_tokens=400)
+    context = CompactionConfig(strategy="summarize_older", trigger_threshold_tokens=2_000, target_tokens=1_500)
     agent = budgeted(
         priced(replies("## Goal\ncount foxes", sent=300, received=20)),
         BudgetConfig(session_tokens=100_000, day_tokens=100_000),
         config=AgentConfig(context=context),
     )
-    agent.context_manager.add_messages([{"role": "user", "content": "the quick brown fox " * 100}] * 8)
+    agent.context_manager.add_messages([user("the quick brown fox " * 50), reply("ok")] * 20)
     agent.context_manager.compact_sync()
     made = sum(row.usage.total_tokens for row in agent.get_usage_history())
     assert made > 0

@@ -15,7 +15,7 @@ WINDOW = 8_192
 
 # Without a model: SmolLM2 takes minutes for a summary.
 BY_ITSELF = HybridStrategy(["selective_pruning", "importance_scoring", "sliding_window"])
-QUICK = CompactionConfig(strategy=BY_ITSELF, trigger_fraction=0.6, target_fraction=0.25)
+QUICK = CompactionConfig(strategy=BY_ITSELF, trigger_fraction=0.5, target_fraction=0.2)
 
 
 def get_weather(city: str) -> str:
@@ -28,7 +28,7 @@ def get_weather(city: str) -> str:
 @pytest.mark.parametrize(
     ("config", "longest"),
     [
-        pytest.param(QUICK, 0.6 * WINDOW, id="to-0.6-of-the-window"),
+        pytest.param(QUICK, 0.5 * WINDOW, id="to-half-of-the-window"),
         pytest.param(CompactionConfig(), WINDOW, id="by-default", marks=pytest.mark.slow),
     ],
 )
@@ -42,13 +42,13 @@ def test_the_embedded_model_carries_two_hundred_turns_with_tools_through_compact
         config=AgentConfig(context=config, max_iterations=2),
     )
     tools = FunctionToolset([get_weather])
-    with_tools, compactions = set(range(4)), 0
+    with_tools, compactions = set(range(3)), 0
     for turn in range(TURNS):
         # A turn with a tool takes the model seconds: there are some at the start and some after each compaction.
         if turn in with_tools:
             prompt, use, most = f"What is the weather in {CITIES[turn % 8]}?", [tools], 32
         else:
-            prompt, use, most = note(turn), [], 2
+            prompt, use, most = note(turn), [], 1
         agent.run_sync(prompt, toolsets=use, model_settings={"max_tokens": most})
         if len(agent.context_manager.get_compaction_history()) > compactions:
             compactions += 1
@@ -63,8 +63,8 @@ def test_the_embedded_model_carries_two_hundred_turns_with_tools_through_compact
     said = session.transcript
     called = [part for message in said for part in message.parts if isinstance(part, ToolCallPart)]
     answered = [part for message in said for part in message.parts if isinstance(part, ToolReturnPart)]
-    assert len(called) == len(answered) >= 4
-    assert sum(note(turn) in str(message) for turn in range(4, TURNS) for message in said) >= TURNS - len(with_tools)
+    assert len(called) == len(answered) >= 3
+    assert sum(note(turn) in str(message) for turn in range(3, TURNS) for message in said) >= TURNS - len(with_tools)
     assert check_history(agent.messages) == []
     assert len(agent.messages) < len(said)
     assert agent.get_cost() == 0
@@ -72,7 +72,4 @@ def test_the_embedded_model_carries_two_hundred_turns_with_tools_through_compact
 
 def note(turn: int) -> str:
     here, there = CITIES[turn % 8], CITIES[(turn + 3) % 8]
-    return (
-        f"Note {turn}: the train from {here} to {there} leaves at {turn % 24}:{turn % 60:02} from platform "
-        f"{turn % 13} and carries the mail. Say ok."
-    )
+    return f"Note {turn}: {here} to {there}, {turn % 24}:{turn % 60:02}, platform {turn % 13}. Say ok."

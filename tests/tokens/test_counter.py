@@ -44,7 +44,7 @@ from mamba_agents.tokens.config import Encoding
 from mamba_agents.tokens.encodings import tiktoken_cache_file, tiktoken_tokenizer
 from tests.tokens.vocabulary import write_vocabulary
 
-KEY = "_mamba_agents_tokens"
+KEY = "_mamba_agents_known"
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|endofprompt|>", "<|fim_middle|>", "<|start|>", "<|return|>"]
 TEXTS = st.one_of(
     st.text(),
