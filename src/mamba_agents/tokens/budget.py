@@ -43,13 +43,13 @@ class BudgetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     run_usd: Usd | None = None
-    """USD that one run may spend."""
+    """USD that one run may spend, agents that its tools run included where they share its ledger."""
 
     run_tokens: Tokens | None = None
     """Tokens that one run may use."""
 
     session_usd: Usd | None = None
-    """USD that one session may spend over all its runs."""
+    """USD that one session may spend over all its runs, those of earlier processes included."""
 
     session_tokens: Tokens | None = None
     """Tokens that one session may use over all its runs."""
