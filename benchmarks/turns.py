@@ -34,7 +34,7 @@ def model() -> FunctionModel:
 
 def settings(*, budget: bool) -> AgentSettings:
     """The usual settings: context and usage are on; a budget has to be set, and has a price for the model here."""
-    usual = AgentSettings.model_construct() if False else AgentSettings()
+    usual = AgentSettings.model_construct()  # the defaults, whatever the environment says
     return usual.model_copy(update={"budget": BUDGET, "cost_rates": {"instant": RATE}}) if budget else usual
 
 

@@ -1,8 +1,9 @@
 """The rows of a usage record: one for each reply that was billed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pydantic_ai.messages import BaseToolCallPart, ModelMessage, ModelRequestAttempt, ModelResponse
+from pydantic_ai.usage import RequestUsage
 
 from mamba_agents.agent.layers.metering import MeasuredRequest
 from mamba_agents.agent.layers.pricing import CustomRates
@@ -25,11 +26,19 @@ def run_rows(
     Rows come from the run's own replies and never from its usage, which it may share with other runs.
     """
     rows: list[UsageRecord] = []
+    measured: list[ModelResponse] = []
     for request in requests:
-        rows += _request_rows(request, estimator)
+        responses = request.responses()
+        measured += responses
+        rows += [_attempt_row(attempt, attempt.usage) for attempt in request.attempts() if attempt.usage is not None]
+        rows += [
+            _row(response, request.kind, request.seconds, estimator)
+            for response in responses
+            if is_from_model(response)
+        ]
     rows += [
         _row(response, "response", None, estimator)
-        for response in _unmeasured(requests, messages)
+        for response in _unmeasured(measured, messages)
         if is_from_model(response)
     ]
     places: dict[RecordKind, int] = {}
@@ -59,17 +68,9 @@ def response_rows(
     return rows
 
 
-def _request_rows(request: MeasuredRequest, estimator: CostEstimator | None) -> Iterator[UsageRecord]:
-    for attempt in request.attempts():
-        yield from _attempt_rows(attempt)
-    for response in request.responses():
-        if is_from_model(response):
-            yield _row(response, request.kind, request.seconds, estimator)
-
-
-def _unmeasured(requests: Sequence[MeasuredRequest], messages: Sequence[ModelMessage]) -> list[ModelResponse]:
+def _unmeasured(measured: Sequence[ModelResponse], messages: Sequence[ModelMessage]) -> list[ModelResponse]:
     """The replies among a run's messages that no request has, such as one that a hook gave in the model's place."""
-    known = [response.timestamp for request in requests for response in request.responses()]
+    known = [response.timestamp for response in measured]
     missing: list[ModelResponse] = []
     for message in messages:
         if isinstance(message, ModelResponse):
@@ -90,21 +91,20 @@ def _row(
         model=response.model_name,
         provider=response.provider_name,
         kind=kind,
-        tool_calls=tuple(part.tool_name for part in response.parts if isinstance(part, BaseToolCallPart)),
+        tool_calls=tuple([part.tool_name for part in response.parts if isinstance(part, BaseToolCallPart)]),
         cost=response_cost(response, estimator),
         duration_seconds=seconds,
         is_complete=response.state == "complete",
     )
 
 
-def _attempt_rows(attempt: ModelRequestAttempt) -> Iterator[UsageRecord]:
-    if attempt.usage is not None:
-        yield UsageRecord(
-            timestamp=attempt.timestamp,
-            usage=token_usage(attempt.usage),
-            model=attempt.model_name,
-            provider=attempt.provider_name,
-            kind="rejected",
-            cost=attempt.usage.cost,
-            duration_seconds=attempt.duration.total_seconds(),
-        )
+def _attempt_row(attempt: ModelRequestAttempt, usage: RequestUsage) -> UsageRecord:
+    return UsageRecord(
+        timestamp=attempt.timestamp,
+        usage=token_usage(usage),
+        model=attempt.model_name,
+        provider=attempt.provider_name,
+        kind="rejected",
+        cost=usage.cost,
+        duration_seconds=attempt.duration.total_seconds(),
+    )

@@ -43,8 +43,9 @@ class UsageTracker:
                         continue
                     self._keys.add(key)
                 self._records.append(record)
-                self._count(record)
-            if self.max_records is not None:
+                self._unsummed.append(record)
+                self._unsplit.append(record)
+            if self.max_records is not None and len(self._records) > self.max_records:
                 self._drop_oldest(self.max_records)
 
     def record_usage(self, usage: TokenUsage, model: str | None = None, tool_name: str | None = None) -> None:
@@ -75,6 +76,7 @@ class UsageTracker:
     def get_total(self) -> Spending:
         """What all records used and cost, as it is now."""
         with self._lock:
+            self._sum_all_but(0)
             return self._total.spending()
 
     def get_usage_history(self) -> list[UsageRecord]:
@@ -114,6 +116,7 @@ class UsageTracker:
     def get_spending_by_tool(self) -> dict[str, Spending]:
         """The same with its cost, shared like the tokens."""
         with self._lock:
+            self._sum_all_but(0)
             return {tool: total.spending() for tool, total in self._by_tool.items()}
 
     def get_breakdown_by_model(self) -> dict[str | None, Spending]:
@@ -147,11 +150,16 @@ class UsageTracker:
         self._total = Total()
         self._cells: dict[Cell, Total] = {}
         self._by_tool: dict[str, Total] = {}
+        self._unsummed: deque[UsageRecord] = deque()
         self._unsplit: deque[UsageRecord] = deque()
         self._split = CostSplit()
 
-    def _count(self, record: UsageRecord) -> None:
-        self._unsplit.append(record)
+    def _sum_all_but(self, newest: int) -> None:
+        """Add records up: only when somebody asks, or drops them, so that the run that leaves one does not wait."""
+        while len(self._unsummed) > newest:
+            self._sum(self._unsummed.popleft())
+
+    def _sum(self, record: UsageRecord) -> None:
         self._total.include(record.usage, record.cost)
         cell = Cell.of(record)
         total = self._cells.get(cell)
@@ -166,6 +174,7 @@ class UsageTracker:
             key = self._records.popleft().key
             if key is not None:
                 self._keys.discard(key)
+        self._sum_all_but(kept)
         self._split_all_but(kept)
 
     def _split_all_but(self, newest: int) -> None:
@@ -176,6 +185,7 @@ class UsageTracker:
     def _grouped[KeyT](self, key: Callable[[Cell], KeyT]) -> dict[KeyT, Spending]:
         groups: dict[KeyT, Total] = {}
         with self._lock:
+            self._sum_all_but(0)
             for cell, total in self._cells.items():
                 groups.setdefault(key(cell), Total()).merge(total)
         return {name: total.spending() for name, total in groups.items()}

@@ -106,7 +106,7 @@ class RunBudget:
         self.model: WrapperModel | None = None
         """What the run's requests go through."""
         self._beside = -1
-        self._said: set[object] = set()
+        self._said: set[object] | None = None
 
     async def hold(
         self,
@@ -185,6 +185,8 @@ class RunBudget:
         return ceiling if ceiling is not None and (ceiling.input or ceiling.output or ceiling.request) else _FREE
 
     def _say(self, what: object, message: str) -> None:
+        if self._said is None:
+            self._said = set()
         if what not in self._said:
             self._said.add(what)
             warn(message)

@@ -21,6 +21,7 @@ from mamba_agents.tokens.cost import full_name
 from mamba_agents.tokens.servers import server_price
 from mamba_agents.tokens.usage import token_usage
 
+_MILLION = Decimal(1_000_000)
 _MOST_KNOWN = 16
 """Models remembered: an agent has few, and one that has a new model for every run must not hold them all."""
 
@@ -78,6 +79,8 @@ class PricedModel(WrapperModel):
         super().__init__(wrapped)
         self._estimator = estimator
         self._members = [f"{member.system}:{member.model_name}" for member in _members(wrapped)]
+        self._known_rates: dict[tuple[str | None, str], tuple[str, ModelRate] | None] = {}
+        """By provider and name of a reply."""
 
     async def request(
         self,
@@ -87,7 +90,7 @@ class PricedModel(WrapperModel):
     ) -> ModelResponse:
         """The model's response, priced."""
         try:
-            return self._priced(await super().request(messages, model_settings, model_request_parameters))
+            return self._priced(await self.wrapped.request(messages, model_settings, model_request_parameters))
         except FallbackExceptionGroup as group:
             # What models answered and nobody wanted was billed all the same.
             self._price_attempts(group.attempts)
@@ -102,7 +105,8 @@ class PricedModel(WrapperModel):
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """The model's stream, whose response is priced."""
-        async with super().request_stream(messages, model_settings, model_request_parameters, run_context) as stream:
+        opening = self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context)
+        async with opening as stream:
             unpriced = stream.get
             # pydantic-ai asks the stream for its response, also for a cut one, and prices what has no cost by then.
             stream.get = lambda: self._priced(unpriced())
@@ -120,14 +124,25 @@ class PricedModel(WrapperModel):
                 self._price(attempt.usage, attempt.provider_name, None, attempt.model_name)
 
     def _price(self, usage: RequestUsage, provider: str | None, url: str | None, name: str) -> RequestUsage:
-        for model in [*self._asked_for(name), full_name(provider, name)]:
-            if self._estimator.get_rate(model) is not None:
+        if (rated := self._rated(provider, name)) is not None:
+            model, rate = rated
+            usage.cost = _cost_of_text(usage, rate)
+            if usage.cost is None:
                 usage.cost = self._estimator.estimate(token_usage(usage), model)
-                return usage
+            return usage
         kind = server_price(provider, url, name)
         if kind == "free" and usage.cost is None:
             usage.cost = Decimal(0)
         return UnpricedUsage.of(usage) if kind == "unknown" and usage.cost is None else usage
+
+    def _rated(self, provider: str | None, name: str) -> tuple[str, ModelRate] | None:
+        """The name by which the rates know the model of a reply, and its rate."""
+        key = provider, name
+        if key not in self._known_rates:
+            names = [*self._asked_for(name), full_name(provider, name)]
+            rates = ((each, self._estimator.get_rate(each)) for each in names)
+            self._known_rates[key] = next(((each, rate) for each, rate in rates if rate is not None), None)
+        return self._known_rates[key]
 
     def _asked_for(self, answered: str) -> list[str]:
         """The models that may have answered under this name, which may say more than they were asked for, as a date."""
@@ -149,6 +164,16 @@ class UnpricedUsage(RequestUsage):
     def __setattr__(self, name: str, value: object) -> None:
         if name != "cost":
             super().__setattr__(name, value)
+
+
+def _cost_of_text(usage: RequestUsage, rate: ModelRate) -> Decimal | None:
+    """USD for tokens that are all of one price, in and out; None where some are not, such as cached ones.
+
+    Most are, and pricing every kind apart takes twenty times as long.
+    """
+    if usage.cache_read_tokens or usage.cache_write_tokens or usage.input_audio_tokens or usage.output_audio_tokens:
+        return None
+    return (usage.input_tokens * rate.input + usage.output_tokens * rate.output) / _MILLION
 
 
 def _members(model: Model) -> list[Model]:
