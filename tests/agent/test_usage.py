@@ -25,7 +25,7 @@ from mamba_agents.agent.layers.pricing import CustomRates
 from mamba_agents.agent.usage_rows import response_rows, run_rows
 from mamba_agents.backends import create_ollama_backend, create_openai_compatible_backend
 from mamba_agents.config import AgentSettings
-from mamba_agents.tokens import ModelRate, UsageRecord, UsageTracker
+from mamba_agents.tokens import BudgetConfig, ModelRate, UsageRecord, UsageTracker
 from tests.backends.server import Answer, chunk, serving, tool_call
 from tests.helpers import call, echo, reply
 
@@ -529,3 +529,53 @@ async def test_rates_reach_the_members_of_a_fallback_model_and_what_was_turned_d
     result = await agent.run("a")
     assert [record.cost for record in agent.get_usage_history()] == [Decimal("0.00002"), 0]
     assert result.cost == result.usage.cost == Decimal("0.00002")
+
+
+async def test_a_request_that_was_cancelled_before_its_answer_is_a_row_of_unknown_cost() -> None:
+    async def never(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    agent = Agent(FunctionModel(never, model_name="slow"))
+    task = asyncio.create_task(agent.run("Hi."))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (row,) = agent.get_usage_history()
+    assert (row.model, row.cost, row.is_complete, row.usage.request_count) == ("slow", None, False, 1)
+    assert row.duration_seconds is not None
+    assert agent.get_cost() is None
+
+
+async def test_a_request_that_ran_out_of_time_is_a_row_of_unknown_cost_and_counts_what_it_sent() -> None:
+    async def never(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    budget = BudgetConfig(run_seconds=0.05, day_tokens=100_000)
+    settings = AgentSettings(budget=budget, _env_file=None, _config_file=None)
+    agent = Agent(FunctionModel(never, model_name="slow"), settings=settings)
+    result = await agent.run("the quick brown fox " * 20)
+    assert result.stop_reason == "timeout"
+    (row,) = agent.get_usage_history()
+    assert (row.model, row.cost, row.is_complete) == ("slow", None, False)
+    spent = agent.budget_ledger.spent("day")
+    assert spent is not None
+    assert spent.tokens > 80
+    assert spent.reserved_tokens == 0
+
+
+async def test_a_request_that_failed_is_no_row() -> None:
+    def fail(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        raise OSError("no")
+
+    agent = Agent(FunctionModel(fail))
+    with pytest.raises(OSError, match="no"):
+        await agent.run("Hi.")
+    assert agent.get_usage_history() == []
+
+
+def test_the_cost_of_a_model_that_was_never_asked_is_unknown() -> None:
+    assert UsageTracker().get_cost_estimate("gpt-4o") is None
+    assert UsageTracker().get_cost_estimate() == 0

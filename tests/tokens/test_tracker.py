@@ -39,7 +39,7 @@ def test_a_tracker_sums_and_keeps_order() -> None:
     assert {record.kind for record in tracker.get_usage_history()} == {"manual"}
     assert tracker.get_breakdown_by_tool()["search"].total_tokens == 2 * MILLION
     assert tracker.get_cost_estimate() == tracker.get_cost_estimate("m") == 12
-    assert tracker.get_cost_estimate("other") == 0
+    assert tracker.get_cost_estimate("other") is None
     breakdown = tracker.get_cost_breakdown()
     assert breakdown is not None
     assert (breakdown.prompt_cost, breakdown.completion_cost, breakdown.model) == (4, 8, "m")

@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any
 
 from pydantic_ai import AgentRunResult, DeferredToolRequests, RunContext
 from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
@@ -10,20 +10,9 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.output import OutputDataT
 
 from mamba_agents.agent.layers.metering import UNPRICED_KEY
+from mamba_agents.agent.stops import STOP_REASON_KEY, StopReason
 from mamba_agents.sessions.session import is_from_model
 from mamba_agents.tokens.cost import response_cost
-
-type StopReason = Literal[
-    "completed", "max_iterations", "budget", "loop", "timeout", "deferred", "length", "content_filter"
-]
-"""Why a run ended: with an answer, at the limit of model requests, at a budget, because the model repeated a tool call,
-because its time was over, to wait for a person or another system, or because the provider cut the answer short."""
-
-LIMITS: Final[frozenset[StopReason]] = frozenset({"max_iterations", "budget", "loop", "timeout"})
-"""The reasons of runs that were ended from outside."""
-
-STOP_REASON_KEY = "mamba_agents.stop_reason"
-"""Where a layer that ends a run writes its reason: the metadata of the response it ends it with."""
 
 
 class AgentResult(AgentRunResult[OutputDataT]):

@@ -9,8 +9,9 @@ from pydantic_ai import AgentRunResultEvent
 from pydantic_ai.agent import AgentRunEvents
 from pydantic_ai.messages import AgentStreamEvent, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
-from mamba_agents.agent.result import LIMITS, AgentResult
+from mamba_agents.agent.result import AgentResult
 from mamba_agents.agent.run_stream import ReadEvents
+from mamba_agents.agent.stops import LIMITS
 
 type _Event = AgentStreamEvent | AgentRunResultEvent[Any]
 

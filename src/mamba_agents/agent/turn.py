@@ -125,7 +125,14 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         requests = self._layers.metering.finish(run_id, run.usage)
         estimator = self._tracker.estimator
         self._tracker.add(
-            run_rows(requests, messages, run_id=run_id, session_id=run.conversation_id, estimator=estimator)
+            run_rows(
+                requests,
+                messages,
+                run_id=run_id,
+                session_id=run.conversation_id,
+                estimator=estimator,
+                was_cancelled=outcome == "cancelled",
+            )
         )
         if self._log is None:
             return

@@ -1,6 +1,7 @@
 """The rows of a usage record: one for each reply that was billed."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from pydantic_ai.messages import BaseToolCallPart, ModelMessage, ModelRequestAttempt, ModelResponse
 from pydantic_ai.usage import RequestUsage
@@ -8,7 +9,7 @@ from pydantic_ai.usage import RequestUsage
 from mamba_agents.agent.layers.metering import MeasuredRequest
 from mamba_agents.agent.layers.pricing import CustomRates
 from mamba_agents.sessions.session import is_from_model
-from mamba_agents.tokens import CostEstimator, RecordKind, UsageRecord
+from mamba_agents.tokens import CostEstimator, RecordKind, TokenUsage, UsageRecord
 from mamba_agents.tokens.cost import response_cost
 from mamba_agents.tokens.usage import token_usage
 
@@ -20,6 +21,7 @@ def run_rows(
     run_id: str,
     session_id: str | None,
     estimator: CostEstimator | None = None,
+    was_cancelled: bool = False,
 ) -> list[UsageRecord]:
     """The rows of a run, however it ended: of its requests, then of replies among its messages that none of them has.
 
@@ -36,6 +38,8 @@ def run_rows(
             for response in responses
             if is_from_model(response)
         ]
+        if request.was_cut_off(was_cancelled=was_cancelled):
+            rows.append(_unknown_row(request))
     rows += [
         _row(response, "response", None, estimator)
         for response in _unmeasured(measured, messages)
@@ -95,6 +99,20 @@ def _row(
         cost=response_cost(response, estimator),
         duration_seconds=seconds,
         is_complete=response.state == "complete",
+    )
+
+
+def _unknown_row(request: MeasuredRequest) -> UsageRecord:
+    """The row of a request that was cancelled before its answer: it was billed, and nobody tells how much."""
+    model = request.model
+    return UsageRecord(
+        timestamp=datetime.now(UTC),
+        usage=TokenUsage(request_count=1),
+        model=None if model is None else model.model_name,
+        provider=None if model is None else model.system,
+        kind=request.kind,
+        duration_seconds=request.seconds,
+        is_complete=False,
     )
 
 

@@ -90,11 +90,14 @@ class UsageTracker:
         return self.get_total().unpriced_requests
 
     def get_cost_estimate(self, model: str | None = None) -> Decimal | None:
-        """USD for all records, or for a model's; None when the price of one of them is unknown."""
+        """USD for all records, or for those of a model; None when the price of one is unknown, or there are none of it.
+
+        A model is named as its replies name it, which may be with a date: `get_breakdown_by_model` has the names.
+        """
         if model is None:
             return self.get_total().cost
         spending = self.get_breakdown_by_model().get(model)
-        return Decimal(0) if spending is None else spending.cost
+        return None if spending is None else spending.cost
 
     def get_cost_breakdown(self) -> CostBreakdown | None:
         """USD for all records, in and out apart; None when that is not known of one of them.

@@ -1,5 +1,6 @@
 """The model of a run that has a budget."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pydantic_ai.settings import ModelSettings
 from mamba_agents.agent.layers.closing import can_close, closing, last_text
 from mamba_agents.agent.layers.hold import Hold, RunBudget
 from mamba_agents.agent.layers.warn import logger
-from mamba_agents.agent.result import STOP_REASON_KEY
+from mamba_agents.agent.stops import STOP_REASON_KEY
 from mamba_agents.errors import BudgetExceededError
 
 
@@ -45,6 +46,9 @@ class BudgetedModel(WrapperModel):
             response = await self.wrapped.request(messages, hold.settings, model_request_parameters)
         except FallbackExceptionGroup as group:
             hold.release(group.attempts)
+            raise
+        except asyncio.CancelledError:
+            hold.cut_off()
             raise
         except BaseException:
             hold.release()
@@ -118,6 +122,10 @@ async def _settled(
             is_cut = received().state not in ("complete", "suspended")
     except FallbackExceptionGroup as group:
         hold.release(group.attempts)
+        raise
+    except asyncio.CancelledError:
+        if received is None:
+            hold.cut_off()
         raise
     finally:
         if received is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models import ModelRequestParameters
 
-from mamba_agents.agent.result import STOP_REASON_KEY, StopReason
+from mamba_agents.agent.stops import STOP_REASON_KEY, StopReason
 
 
 def can_close(parameters: ModelRequestParameters) -> bool:

@@ -23,7 +23,7 @@ from pydantic_ai.usage import RunUsage
 
 from mamba_agents.agent.layers.closing import can_close, closing, last_text
 from mamba_agents.agent.layers.warn import logger, warn
-from mamba_agents.agent.result import STOP_REASON_KEY
+from mamba_agents.agent.stops import STOP_REASON_KEY
 from mamba_agents.errors import BudgetExceededError
 from mamba_agents.tokens.budget import OnExceeded
 

@@ -220,6 +220,14 @@ class Hold:
         """Give the room back after a request without a response; rejected answers were billed all the same."""
         self._settle(*self._bill_of_attempts(attempts))
 
+    def cut_off(self) -> None:
+        """Count what was sent, of a request that was cancelled before anything of its answer came.
+
+        The provider has read it by then, or is about to; what it wrote of an answer, nobody tells.
+        """
+        sent = _ask(self.run.bound(self.model, self.messages, self.parameters), 0, 1, self.ceiling)
+        self._settle(sent.tokens(0), sent.usd(0))
+
     def settle(self, response: ModelResponse, *, is_cut: bool = False) -> None:
         """Count what the response used in place of what was held for it."""
         tokens, usd = self._bill(response, is_cut=is_cut)

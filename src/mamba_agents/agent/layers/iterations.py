@@ -9,7 +9,7 @@ from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models import ModelRequestContext
 
-from mamba_agents.agent.result import STOP_REASON_KEY
+from mamba_agents.agent.stops import STOP_REASON_KEY
 
 
 @dataclass

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from pydantic_ai import AgentRunResult, RunContext, RunUsage
 from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
 from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
-from pydantic_ai.models import ModelRequestContext, ModelRequestParameters
+from pydantic_ai.models import Model, ModelRequestContext, ModelRequestParameters
 
 from mamba_agents._internal.identity import ByIdentity
 from mamba_agents.agent.layers.pricing import CustomRates
+from mamba_agents.agent.stops import STOP_REASON_KEY
 from mamba_agents.sessions.session import is_from_model
 from mamba_agents.tokens.cost import response_cost
 from mamba_agents.tokens.usage import RecordKind
@@ -34,10 +35,11 @@ class Ledger(Protocol):
 class MeasuredRequest:
     """One request of a run, under way or done."""
 
-    __slots__ = ("_ledger", "answer", "kind", "seconds", "started")
+    __slots__ = ("_ledger", "answer", "kind", "model", "seconds", "started")
 
-    def __init__(self, ledger: Ledger | None, kind: RecordKind = "response") -> None:
+    def __init__(self, ledger: Ledger | None, kind: RecordKind = "response", model: Model | None = None) -> None:
         self._ledger = ledger
+        self.model = model
         self.kind: RecordKind = kind
         self.answer: ModelResponse | None = None
         self.started = perf_counter()
@@ -64,6 +66,13 @@ class MeasuredRequest:
         if self._ledger is not None:
             attempts += self._ledger.attempts
         return [attempt for attempt in attempts if attempt.usage is not None] if attempts else attempts
+
+    def was_cut_off(self, *, was_cancelled: bool) -> bool:
+        """Whether it was ended before anything of its answer came, so that nobody knows what it cost."""
+        answer = self.answer
+        if answer is None:
+            return was_cancelled and not self.responses()
+        return (answer.metadata or {}).get(STOP_REASON_KEY) == "timeout" and not is_from_model(answer)
 
     def unpriced(self) -> int:
         """The replies whose price is unknown."""
@@ -97,7 +106,7 @@ class MeasureRequests(AbstractCapability[Any]):
         self.latest = request_context.model_request_parameters
         if ctx.run_id is not None:
             ledger: Ledger | None = getattr(request_context, "_usage_response_ledger", None)
-            self.running.setdefault(ctx.run_id, []).append(MeasuredRequest(ledger))
+            self.running.setdefault(ctx.run_id, []).append(MeasuredRequest(ledger, model=request_context.model))
         return request_context
 
     async def after_model_request(
