@@ -58,6 +58,7 @@ class Requesting:
     """A model request that a run is making. Streams are made in a task of their own, which shares this object."""
 
     ctx: RunContext[Any]
+    is_streaming: bool = False
     is_near_trigger: bool = False
     """Whether the request is so large that it was counted."""
 
@@ -94,16 +95,24 @@ class RecoveringModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        attempt = 0
+        try:
+            return await self.wrapped.request(messages, model_settings, model_request_parameters)
+        except Exception as error:
+            if not is_context_overflow(error):
+                raise
+            return await self.recovered(error, self._sent(messages, model_settings, model_request_parameters))
+
+    async def recovered(self, error: Exception, sent: Request) -> ModelResponse:
+        """The answer to a request that was refused, sent again with less."""
+        attempt, parameters = 1, sent.parameters or ModelRequestParameters()
         while True:
+            messages = await self._shorter(sent, error, attempt)
             try:
-                return await self.wrapped.request(messages, model_settings, model_request_parameters)
-            except Exception as error:
-                if not is_context_overflow(error):
+                return await self.wrapped.request(messages, sent.settings, parameters)
+            except Exception as again:
+                if not is_context_overflow(again):
                     raise
-                attempt += 1
-                request = self._sent(messages, model_settings, model_request_parameters)
-                messages = await self._shorter(request, error, attempt)
+                sent, error, attempt = replace(sent, messages=messages), again, attempt + 1
 
     @override
     @asynccontextmanager

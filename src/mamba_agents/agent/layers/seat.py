@@ -82,6 +82,17 @@ class Seat(AbstractCapability[Any]):
             response = await layer.after_model_request(ctx, request_context=request_context, response=response)
         return response
 
+    async def on_model_request_error(
+        self, ctx: RunContext[Any], *, request_context: ModelRequestContext, error: Exception
+    ) -> ModelResponse:
+        """What the innermost layer makes of the error that makes anything of it."""
+        for layer in reversed(self.layers):
+            try:
+                return await layer.on_model_request_error(ctx, request_context=request_context, error=error)
+            except Exception as raised:  # noqa: BLE001 - the next layer decides, and the last one's is raised
+                error = raised
+        raise error
+
     async def wrap_tool_execute(
         self,
         ctx: RunContext[Any],
