@@ -6,6 +6,7 @@ import pydantic_ai
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.usage import RequestUsage
 
 from benchmarks.timing import Ratio, compare
 from mamba_agents.agent import Agent
@@ -39,10 +40,14 @@ def settings(*, budget: bool) -> AgentSettings:
 
 
 def history(length: int) -> list[ModelMessage]:
-    """Questions and answers of a chat, `length` messages of about 40 words."""
+    """Questions and answers of a chat, `length` messages of about 50 tokens, with the usage that a provider reports."""
     words = "the quick brown fox jumps over the lazy dog " * 5
     return [
-        ModelResponse(parts=[TextPart(f"{i} {words}")])
+        ModelResponse(
+            parts=[TextPart(f"{i} {words}")],
+            usage=RequestUsage(input_tokens=50 * i, output_tokens=50),
+            model_name="instant",
+        )
         if i % 2
         else ModelRequest(parts=[UserPromptPart(f"{i} {words}")])
         for i in range(length)
@@ -63,6 +68,9 @@ async def turn(length: int, calls: int, *, budget: bool) -> Ratio:
     sessions = [ours.session(next(ids)) for _ in range(calls + 1)]
     for session in sessions:
         await session.log.append(seeded)
+        # A conversation that goes on has been read, and what it spent before was counted.
+        await session.log.load()
+        await ours.layers.open_session(session.log)
     turns = iter(sessions)
 
     async def run_ours() -> None:

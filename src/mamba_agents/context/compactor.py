@@ -42,6 +42,16 @@ class Request:
     """Its size, where the provider told it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _LatestLimits:
+    """What the last request had for limits; the next one has mostly the same."""
+
+    model: Model | None
+    answer: int | None
+    until: float
+    limits: Limits
+
+
 class Compactor:
     """Measures requests against their model's window and shortens those that are too large.
 
@@ -60,13 +70,22 @@ class Compactor:
         self._windows = ByIdentity[Model, tuple[int, float]]()
         """Windows, and until when they need not be looked up again."""
 
+        self._latest_limits: _LatestLimits | None = None
+
     def gauge(self, model: Model | None) -> Gauge:
         """What measures requests to a model."""
         return Gauge(self.counter, None if model is None else model.model_name)
 
     async def limits(self, model: Model | None, settings: ModelSettings | None = None) -> Limits:
         """The limits of requests to a model, with room for the longest answer that the settings allow."""
-        return limits_for(self.config, await self._window(model), (settings or {}).get("max_tokens"))
+        answer = (settings or {}).get("max_tokens")
+        latest = self._latest_limits
+        if latest is not None and latest.model is model and latest.answer == answer and time.monotonic() < latest.until:
+            return latest.limits
+        limits = limits_for(self.config, await self._window(model), answer)
+        until = time.monotonic() + (_LOOKED_UP_SECONDS if limits.is_known else 0)
+        self._latest_limits = _LatestLimits(model, answer, until, limits)
+        return limits
 
     async def learn_window(self, model: Model, tokens: int | None, *, too_many: int) -> None:
         """Remember what a model's server showed of its window, when it refused or cut a request of `too_many` tokens.
@@ -75,6 +94,7 @@ class Compactor:
         """
         asked = await self._find_window(model, refresh=True)
         window = asked if asked is not None and asked < too_many else tokens
+        self._latest_limits = None
         if window is not None:
             self._windows[_bare(model)] = (window, time.monotonic() + _LEARNED_SECONDS)
 

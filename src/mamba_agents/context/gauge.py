@@ -76,13 +76,16 @@ def input_tokens(response: ModelResponse) -> int:
     return marked if isinstance(marked, int) else response.usage.input_tokens
 
 
-def previous_tokens(messages: Sequence[ModelMessage], response: ModelResponse) -> int:
-    """What the model of a response reported last of the history that it was asked with; 0 where it did not."""
+def previous_reply(messages: Sequence[ModelMessage], response: ModelResponse) -> tuple[int, int]:
+    """Where the reply before stands among the messages, and what the same model reported of its request.
+
+    (0, 0) where there is none, or where the history is another one since.
+    """
     known, _ = anchor(messages)
     last = messages[known - 1] if known else None
     if not isinstance(last, ModelResponse) or last.model_name != response.model_name:
-        return 0
-    return 0 if SIZE_KEY in (last.metadata or {}) else input_tokens(last)
+        return 0, 0
+    return (0, 0) if SIZE_KEY in (last.metadata or {}) else (known - 1, input_tokens(last))
 
 
 def marked_with_size(message: ModelMessage, tokens: int) -> dict[str, object]:

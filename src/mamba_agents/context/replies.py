@@ -8,12 +8,15 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import ModelRequestContext
 
 from mamba_agents.context.compactor import Compactor
-from mamba_agents.context.gauge import input_tokens, marked_with_size, previous_tokens, remember
+from mamba_agents.context.gauge import input_tokens, marked_with_size, previous_reply, remember
 from mamba_agents.context.spoken import without_droppable
 from mamba_agents.context.truncation import SilentCut, report_cut, shortened_by_provider, silent_cut
 
-_MOST_BYTES = 6
+_MOST_BYTES = 8
 """Text has seldom more bytes a token: only where a reply says so is it worth counting whether all was read."""
+
+_FRAME_TOKENS = 64
+"""Short messages are mostly frames, which each server writes in its own way."""
 
 
 class ReplyReader:
@@ -53,9 +56,9 @@ class ReplyReader:
     def _is_odd(self, request_context: ModelRequestContext, response: ModelResponse, reported: int) -> bool:
         """Whether the server read less than it was sent, or reports less than it read."""
         messages = request_context.messages
-        if previous_tokens(messages, response) > reported:
-            return True
-        return self._counter.upper_bound(messages) > _MOST_BYTES * reported
+        start, previous = previous_reply(messages, response)
+        grown = reported - previous
+        return grown < 0 or self._counter.upper_bound(messages[start:]) > _MOST_BYTES * (grown + _FRAME_TOKENS)
 
     def _learn_factor(self, request_context: ModelRequestContext, reported: int) -> None:
         model_name, parameters = request_context.model.model_name, request_context.model_request_parameters
@@ -75,7 +78,7 @@ class ReplyReader:
             reported_tokens=reported,
             counted_tokens=spoken,
             counted_exactly=self._counter.is_exact(model.model_name),
-            previous_tokens=previous_tokens(messages, response),
+            previous_tokens=previous_reply(messages, response)[1],
             droppable_tokens=self._counter.count_messages(messages, model.model_name) - spoken,
             window_tokens=self._compactor.config.window_tokens,
         )
