@@ -1,16 +1,12 @@
 """One compaction: what the strategy is asked for, and what the request is like afterwards."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
-from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from mamba_agents._internal.identity import ByIdentity
 from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult, CompactionStrategy, compacting_with
 from mamba_agents.context.compaction.choice import strategy_named
 from mamba_agents.context.compaction.plan import CompactionPlan, plan_compaction
@@ -18,16 +14,8 @@ from mamba_agents.context.compaction.sliding_window import SlidingWindowStrategy
 from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.gauge import Gauge
 from mamba_agents.context.laws import check_history
-from mamba_agents.context.limits import Limits, limits_for
+from mamba_agents.context.windows import FindWindow, Windows
 from mamba_agents.tokens import TokenCounter
-
-
-class FindWindow(Protocol):
-    """Gives the window of a model, in tokens; None where nobody knows it."""
-
-    async def __call__(self, model: Model, *, refresh: bool = False) -> int | None:
-        """The window; with `refresh`, as its server says now."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +28,6 @@ class Request:
     settings: ModelSettings | None = None
     reported_tokens: int | None = None
     """Its size, where the provider told it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _LatestLimits:
-    """What the last request had for limits; the next one has mostly the same."""
-
-    model: Model | None
-    answer: int | None
-    until: float
-    limits: Limits
 
 
 class Compactor:
@@ -66,48 +44,11 @@ class Compactor:
             token_counter=counter,
             preserve_system_prompt=config.preserve_system_prompt,
         )
-        self._find_window = find_window or _window_in_profile
-        self._windows = ByIdentity[Model, tuple[int, float]]()
-        """Windows, and until when they need not be looked up again."""
-
-        self._latest_limits: _LatestLimits | None = None
+        self.windows = Windows(config, find_window)
 
     def gauge(self, model: Model | None) -> Gauge:
         """What measures requests to a model."""
         return Gauge(self.counter, None if model is None else model.model_name)
-
-    async def limits(self, model: Model | None, settings: ModelSettings | None = None) -> Limits:
-        """The limits of requests to a model, with room for the longest answer that the settings allow."""
-        answer = (settings or {}).get("max_tokens")
-        latest = self._latest_limits
-        if latest is not None and latest.model is model and latest.answer == answer and time.monotonic() < latest.until:
-            return latest.limits
-        limits = limits_for(self.config, await self._window(model), answer)
-        until = time.monotonic() + (_LOOKED_UP_SECONDS if limits.is_known else 0)
-        self._latest_limits = _LatestLimits(model, answer, until, limits)
-        return limits
-
-    async def learn_window(self, model: Model, tokens: int | None, *, too_many: int) -> None:
-        """Remember what a model's server showed of its window, when it refused or cut a request of `too_many` tokens.
-
-        `tokens` is what it said, or what it read; None asks it anew.
-        """
-        asked = await self._find_window(model, refresh=True)
-        window = asked if asked is not None and asked < too_many else tokens
-        self._latest_limits = None
-        if window is not None:
-            self._windows[_bare(model)] = (window, time.monotonic() + _LEARNED_SECONDS)
-
-    async def _window(self, model: Model | None) -> int | None:
-        if model is None:
-            return self.config.window_tokens
-        known = self._windows.get(bare := _bare(model))
-        if known is not None and time.monotonic() < known[1]:
-            return known[0]
-        window = self.config.window_tokens or await self._find_window(model)
-        if window is not None:
-            self._windows[bare] = (window, time.monotonic() + _LOOKED_UP_SECONDS)
-        return window
 
     async def compact(
         self,
@@ -128,7 +69,7 @@ class Compactor:
         with compacting_with(summarizer or self._summarizer(request.model)):
             result = await self._by_strategy(list(request.messages), fit.for_messages(target_tokens))
         if at_most_tokens is None:
-            at_most_tokens = (await self.limits(request.model, request.settings)).usable
+            at_most_tokens = (await self.windows.limits(request.model, request.settings)).usable
         result = await self._within(result, fit.for_messages(at_most_tokens))
         after = fit.of_request(result.tokens_after)
         return replace(
@@ -230,10 +171,6 @@ class _Fit:
         return round((tokens + self._overhead) * self._ratio)
 
 
-_LOOKED_UP_SECONDS = 60.0
-_LEARNED_SECONDS = 600.0
-"""A server may be started anew with another window."""
-
 _LEAST_RATIO = 0.5
 _MOST_RATIO = 4.0
 """Beyond these the last figure was not about these messages."""
@@ -243,14 +180,3 @@ def _missed(result: CompactionResult[ModelMessage], tokens: int, target_tokens: 
     if result.reached_target:
         return []
     return [f"What must stay takes {tokens} tokens, more than the {target_tokens} that were aimed at."]
-
-
-def _bare(model: Model) -> Model:
-    """The model that answers, which is the same however it is wrapped."""
-    while isinstance(model, WrapperModel):
-        model = model.wrapped
-    return model
-
-
-async def _window_in_profile(model: Model, *, refresh: bool = False) -> int | None:  # noqa: ARG001 - it never changes
-    return model.context_window

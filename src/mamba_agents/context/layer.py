@@ -13,13 +13,14 @@ from pydantic_ai.models import Model, ModelRequestContext
 
 from mamba_agents._internal.identity import ByIdentity
 from mamba_agents.context.compaction.base import CompactionResult
-from mamba_agents.context.compactor import Compactor, FindWindow, Request
+from mamba_agents.context.compactor import Compactor, Request
 from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.gauge import marked_with_size, remember
 from mamba_agents.context.limits import Limits
 from mamba_agents.context.overflow import is_context_overflow
 from mamba_agents.context.recovery import REQUESTING, RecoveringModel, Requesting
 from mamba_agents.context.replies import ReplyReader
+from mamba_agents.context.windows import FindWindow
 from mamba_agents.errors import ContextOverflowError
 from mamba_agents.tokens import TokenCounter
 
@@ -99,7 +100,7 @@ class CompactContext(AbstractCapability[Any]):
         at_most = gauge.at_most(ctx.messages, parameters)
         if at_most <= self._harmless:
             return request_context
-        limits = await self.compactor.limits(model, request_context.model_settings)
+        limits = await self.compactor.windows.limits(model, request_context.model_settings)
         if at_most <= limits.trigger:
             return request_context
         requesting.is_near_trigger = True

@@ -11,11 +11,12 @@ from mamba_agents._internal.chat.convert import dicts_to_model_messages, model_m
 from mamba_agents._internal.chat.types import ChatMessage
 from mamba_agents.context.compaction.base import CompactionResult
 from mamba_agents.context.compaction.plan import CompactionPlan
-from mamba_agents.context.compactor import Compactor, FindWindow, Request
+from mamba_agents.context.compactor import Compactor, Request
 from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.gauge import Measured, marked_with_size, newest_request, remember
 from mamba_agents.context.limits import Limits
 from mamba_agents.context.records import ContextState
+from mamba_agents.context.windows import FindWindow
 from mamba_agents.tokens import TokenCounter
 
 
@@ -142,7 +143,7 @@ class ContextManager:
         self._compactions.append(result)
 
     async def _limits(self) -> Limits:
-        return await self._compactor.limits(self._find_model())
+        return await self._compactor.windows.limits(self._find_model())
 
     def _size(self, messages: Sequence[ModelMessage]) -> int:
         request = self._request(messages)

@@ -147,8 +147,8 @@ class RecoveringModel(WrapperModel):
         """The messages to send in place of those that were refused; raises where nothing is left to take out."""
         window, reported = window_in(error), prompt_tokens_in(error)
         size = reported or self._compactor.gauge(self.wrapped).estimate(sent.messages, sent.parameters)
-        await self._compactor.learn_window(self.wrapped, window, too_many=size)
-        limits = await self._compactor.limits(self.wrapped, sent.settings)
+        await self._compactor.windows.learn(self.wrapped, window, too_many=size)
+        limits = await self._compactor.windows.limits(self.wrapped, sent.settings)
         _logger.warning("%s refused a request of %d tokens as too long: %s", self.model_name, size, error)
         if attempt <= self._compactor.config.overflow_retries:
             # Where the server told both figures, the first attempt can aim well; all others only lower.

@@ -87,5 +87,5 @@ class ReplyReader:
         """Warn, and keep to what the server reads from now on."""
         model = request_context.model
         response.metadata = marked_with_size(response, self._counted(request_context, response))
-        await self._compactor.learn_window(model, cut.reported_tokens, too_many=cut.expected_tokens)
+        await self._compactor.windows.learn(model, cut.reported_tokens, too_many=cut.expected_tokens)
         report_cut(cut, model, response)
