@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pydantic_ai.models import Model
-from pydantic_ai.models.wrapper import WrapperModel
 
 from mamba_agents._internal.background_loop import run_sync
+from mamba_agents._internal.models import bare_model
 from mamba_agents.backends.bodies import error_text, field
 from mamba_agents.backends.urls import without_credentials
 
@@ -66,8 +66,7 @@ async def _client(model: Model) -> "AsyncOpenAI | None":
 
     from mamba_agents.backends.openai_compatible import ServerModel  # noqa: PLC0415
 
-    while isinstance(model, WrapperModel):
-        model = model.wrapped
+    model = bare_model(model)
     if isinstance(model, ServerModel):
         await model.connect()
     client = model.provider.client if model.provider else None

@@ -4,6 +4,8 @@ from typing import Final
 
 from pydantic_ai.models import Model
 
+from mamba_agents._internal.models import base_url
+
 _GPT_5_WINDOW: Final = 400_000
 _GPT_5_INPUT: Final = 272_000
 """OpenAI's window of 400,000 holds an answer of 128,000 apart, and longer prompts are refused: "Input tokens exceed the
@@ -38,11 +40,3 @@ def is_hosted(url: str) -> bool:
     except LookupError:
         return False
     return True
-
-
-def base_url(model: Model) -> str | None:
-    """Where the model is asked; None for one that no address is known of."""
-    try:
-        return model.base_url
-    except Exception:  # noqa: BLE001 - some providers have none and raise for it
-        return None

@@ -10,10 +10,10 @@ import anyio
 import anyio.lowlevel
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.models.wrapper import WrapperModel
 
+from mamba_agents._internal.models import bare_model, base_url
 from mamba_agents.backends.http_client import ClientPerLoop
-from mamba_agents.backends.price_table import base_url, is_hosted, longest_prompt, table_window
+from mamba_agents.backends.price_table import is_hosted, longest_prompt, table_window
 from mamba_agents.backends.server_windows import Server, Window, ask_window
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def context_window(
     """
     if configured is not None:
         return Window(tokens=configured, source="the settings")
-    own = _unwrapped(model)
+    own = bare_model(model)
     if isinstance(own, FallbackModel):
         ask = partial(context_window, timeout_seconds=timeout_seconds, refresh=refresh)
         return await _smallest(own.models, ask)
@@ -74,7 +74,7 @@ async def discover_window(model: Model, *, timeout_seconds: float = 2.0, refresh
     seconds. Servers next door are asked for whatever page may tell it, services elsewhere for their list of models.
     The embedded model's server is started for it.
     """
-    own = _unwrapped(model)
+    own = bare_model(model)
     if isinstance(own, FallbackModel):
         ask = partial(discover_window, timeout_seconds=timeout_seconds, refresh=refresh)
         return await _smallest(own.models, ask)
@@ -170,12 +170,6 @@ async def _client(model: Model) -> "AsyncOpenAI | None":
     # Another protocol's client on a server of one's own, such as Anthropic's on Ollama: its key stays where it is.
     root = url.rstrip("/").removesuffix("/v1")
     return AsyncOpenAI(base_url=f"{root}/v1", api_key="none", http_client=ClientPerLoop())
-
-
-def _unwrapped(model: Model) -> Model:
-    while isinstance(model, WrapperModel):
-        model = model.wrapped
-    return model
 
 
 async def _smallest(models: Sequence[Model], ask: Callable[[Model], Awaitable[Window | None]]) -> Window | None:

@@ -7,6 +7,7 @@ from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import ModelRequestContext
 
+from mamba_agents._internal.models import base_url
 from mamba_agents.context.compactor import Compactor
 from mamba_agents.context.gauge import input_tokens, marked_with_size, previous_reply, remember
 from mamba_agents.context.spoken import without_droppable
@@ -69,7 +70,7 @@ class ReplyReader:
     def _cut(self, request_context: ModelRequestContext, response: ModelResponse, reported: int) -> SilentCut | None:
         """What the server left out without a word; None where it read all."""
         model, messages = request_context.model, request_context.messages
-        if model.base_url is None:  # without a server, nobody cuts
+        if base_url(model) is None:  # without a server, nobody cuts
             return None
         if shortened_by_provider(messages, response, request_context.model_settings):
             return None

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from pydantic_ai.messages import CompactionPart, ModelMessage, ModelResponse
 from pydantic_ai.models import Model
-from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
+
+from mamba_agents._internal.models import bare_model, base_url
 
 _logger = logging.getLogger("mamba_agents.context")
 
@@ -114,10 +115,9 @@ def setting_to_change(model: Model, response: ModelResponse | None = None) -> st
 
     The response tells which of several models answered.
     """
-    while isinstance(model, WrapperModel):
-        model = model.wrapped
+    model = bare_model(model)
     named = response.provider_name if response is not None else None
-    return _SETTINGS.get(_kind(named or model.system, _url(model))) or _ANY_SERVER
+    return _SETTINGS.get(_kind(named or model.system, base_url(model))) or _ANY_SERVER
 
 
 def _kind(system: str, url: str | None) -> str:
@@ -129,13 +129,6 @@ def _kind(system: str, url: str | None) -> str:
     except ValueError:
         return system
     return {11434: "ollama", 1234: "lmstudio"}.get(port or 0, system)
-
-
-def _url(model: Model) -> str | None:
-    try:
-        return model.base_url
-    except Exception:  # noqa: BLE001 - some models have none and raise for it; the words are general then
-        return None
 
 
 _SETTINGS = {

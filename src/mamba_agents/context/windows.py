@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic_ai.models import Model
-from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from mamba_agents._internal.identity import ByIdentity
+from mamba_agents._internal.models import bare_model
 from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.limits import Limits, limits_for
 
@@ -66,25 +66,18 @@ class Windows:
         window = asked if asked is not None and asked < too_many else tokens
         self._latest_limits = None
         if window is not None:
-            self._windows[_bare(model)] = (window, time.monotonic() + _LEARNED_SECONDS)
+            self._windows[bare_model(model)] = (window, time.monotonic() + _LEARNED_SECONDS)
 
     async def _window(self, model: Model | None) -> int | None:
         if model is None:
             return self.config.window_tokens
-        known = self._windows.get(bare := _bare(model))
+        known = self._windows.get(bare := bare_model(model))
         if known is not None and time.monotonic() < known[1]:
             return known[0]
         window = self.config.window_tokens or await self._find_window(model)
         if window is not None:
             self._windows[bare] = (window, time.monotonic() + _LOOKED_UP_SECONDS)
         return window
-
-
-def _bare(model: Model) -> Model:
-    """The model that answers, which is the same however it is wrapped."""
-    while isinstance(model, WrapperModel):
-        model = model.wrapped
-    return model
 
 
 async def _window_in_profile(model: Model, *, refresh: bool = False) -> int | None:  # noqa: ARG001 - it never changes

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from mamba_agents._internal.models import base_url
 from mamba_agents.tokens import CostEstimator, TokenCounter
 from mamba_agents.tokens.ceiling import PriceCeiling, ceiling_of_rate, ceiling_of_table, dearest
 from mamba_agents.tokens.servers import server_price
@@ -76,7 +76,7 @@ def price_ceiling(model: Model, estimator: CostEstimator) -> PriceCeiling | None
         return dearest(price_ceiling(member, estimator) for member in model.models)
     if (rate := estimator.get_rate(f"{model.system}:{model.model_name}")) is not None:
         return ceiling_of_rate(rate)
-    url = _url(model)
+    url = base_url(model)
     kind = server_price(model.system, url, model.model_name)
     if kind == "listed":
         return ceiling_of_table(model.model_name, model.system, url)
@@ -91,10 +91,3 @@ def answers_at_most(model: Model) -> int:
         # Not public; without it, any member may have answered (pydantic-ai 2.62).
         return sum(map(answers_at_most, model.models)) if getattr(model, "_response_handlers", True) else 1
     return 1
-
-
-def _url(model: Model) -> str | None:
-    try:
-        return model.base_url
-    except (AttributeError, UserError):
-        return None  # models of some providers have no address to tell, or none yet (pydantic-ai 2.62)

@@ -12,6 +12,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage, RunUsage
 
+from mamba_agents._internal.models import bare_model
 from mamba_agents.agent.layers.estimate import answers_at_most, close_input, loose_input, output_limit, price_ceiling
 from mamba_agents.agent.layers.pricing import UnpricedUsage
 from mamba_agents.agent.layers.warn import logger, warn
@@ -45,8 +46,7 @@ class Terms:
 
     def traits(self, model: Model) -> "Traits":
         """What is known of a model before it is asked."""
-        while isinstance(model, WrapperModel):
-            model = model.wrapped  # wrappers are made anew for every request, and what they wrap is not
+        model = bare_model(model)  # wrappers are made anew for every request, and what they wrap is not
         number, known = id(model), self._traits
         traits = known.get(number)
         if traits is None or traits.model() is not model:

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from pydantic_ai import FallbackExceptionGroup, RunContext
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ModelMessage, ModelRequestAttempt, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.fallback import FallbackModel
@@ -16,6 +15,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
+from mamba_agents._internal.models import bare_model, base_url
 from mamba_agents.tokens import CostEstimator, ModelRate
 from mamba_agents.tokens.cost import full_name
 from mamba_agents.tokens.servers import server_price
@@ -69,7 +69,7 @@ class CustomRates(AbstractCapability[Any]):
     def _is_ours_to_price(self, model: Model) -> bool:
         if self.rates and self._estimator.get_rate(f"{model.system}:{model.model_name}") is not None:
             return True
-        return server_price(model.system, _url(model), model.model_name) != "listed"
+        return server_price(model.system, base_url(model), model.model_name) != "listed"
 
 
 class PricedModel(WrapperModel):
@@ -178,15 +178,7 @@ def _cost_of_text(usage: RequestUsage, rate: ModelRate) -> Decimal | None:
 
 def _members(model: Model) -> list[Model]:
     """The models that may answer."""
-    while isinstance(model, WrapperModel):
-        model = model.wrapped
+    model = bare_model(model)
     return (
         [member for each in model.models for member in _members(each)] if isinstance(model, FallbackModel) else [model]
     )
-
-
-def _url(model: Model) -> str | None:
-    try:
-        return model.base_url
-    except (AttributeError, UserError):
-        return None  # models of some providers have no address to tell, or none yet (pydantic-ai 2.62)
