@@ -8,7 +8,6 @@ would be lost or paid for twice; of a reply in text, whatever came can be used, 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Final
 
 from pydantic_ai.messages import CompactionPart, ModelResponse, UserPromptPart
@@ -16,7 +15,7 @@ from pydantic_ai.messages import CompactionPart, ModelResponse, UserPromptPart
 from mamba_agents.context.compaction.transcript_text import fenced
 
 METADATA_KEY: Final = "mamba_agents_summary"
-"""Marks, in the metadata of a part, a summary that this library wrote; `written_at` beneath it is the time."""
+"""Marks, in the metadata of a part, a summary that this library wrote; when it did, the session's log tells."""
 
 _CHAT_LEAD = "Summary of the conversation so far:\n\n"
 """What a summary begins with after it was exported as a chat message, in which it is a user's."""
@@ -127,9 +126,8 @@ def summary_request(transcript: str, earlier: str) -> str:
 
 
 def summary_part(content: str) -> CompactionPart:
-    """A summary as part of a request, marked as written by this library and when."""
-    written = {METADATA_KEY: {"written_at": datetime.now(UTC).isoformat(timespec="seconds")}}
-    return CompactionPart(content=content, metadata=written)
+    """A summary as part of a request, marked as written by this library."""
+    return CompactionPart(content=content, metadata={METADATA_KEY: True})
 
 
 def summary_in(part: object) -> str | None:
