@@ -19,8 +19,8 @@ from mamba_agents.tokens.encodings import (
     is_bundled,
     load_tokenizer,
 )
-from mamba_agents.tokens.known import keep_counts, known_counts, split_known, upper_bound
-from mamba_agents.tokens.parts import Measured, measure
+from mamba_agents.tokens.known import keep_count, known_counts, upper_bound
+from mamba_agents.tokens.parts import measure
 from mamba_agents.tokens.request import RequestCounts
 
 _NATIVE = (ModelRequest, ModelResponse)
@@ -72,7 +72,7 @@ class TokenCounter:
 
         Raises `ValueError` with the index and the field when a dict is not a chat message.
         """
-        if all(isinstance(message, _NATIVE) for message in messages):
+        if all(issubclass(kind, _NATIVE) for kind in set(map(type, messages))):
             native = cast("Sequence[ModelMessage]", messages)
         else:
             native = dicts_to_model_messages(cast("Sequence[Mapping[str, object]]", messages))
@@ -83,12 +83,14 @@ class TokenCounter:
     ) -> list[int]:
         """The tokens of each message, in order. A message is tokenised once in its life, so it must not be edited."""
         encoding = self._choice(model).encoding
-        counts, unknown = split_known(messages, encoding)
-        if unknown:
+        counts = known_counts(messages, encoding)
+        if None in counts:
+            unknown = [index for index, tokens in enumerate(counts) if tokens is None]
             fresh = self._count_anew([messages[index] for index in unknown], encoding)
             for index, tokens in zip(unknown, fresh, strict=True):
                 counts[index] = tokens
-        return counts if raw else self._all_scaled(counts, model)
+        known = cast("list[int]", counts)
+        return known if raw else self._all_scaled(known, model)
 
     def upper_bound(self, messages: Sequence[ModelMessage]) -> int:
         """More tokens than any tokenizer makes of the messages, by their bytes; loads no tokenizer."""
@@ -161,7 +163,7 @@ class TokenCounter:
         counts = [each.tokens + sum(islice(found, len(each.texts))) for each in measured]
         if self.config.cache_tokenizer:
             for message, each, tokens in zip(messages, measured, counts, strict=True):
-                _keep(message, each, encoding, tokens)
+                keep_count(message, each, encoding, tokens)
         return counts
 
     def _scaled(self, tokens: int, model: str | None) -> int:
@@ -171,8 +173,3 @@ class TokenCounter:
     def _all_scaled(self, counts: list[int], model: str | None) -> list[int]:
         factor = self.factor(model)
         return counts if factor == 1.0 else [round(tokens * factor) for tokens in counts]
-
-
-def _keep(message: ModelMessage, measured: Measured, encoding: Encoding, tokens: int) -> None:
-    known = known_counts(message) or keep_counts(message, measured)
-    known.by_encoding[encoding] = tokens

@@ -99,8 +99,8 @@ class BuiltInStrategy(CompactionStrategy):
         for name, value in (("target_tokens", target_tokens), ("preserve_recent", preserve_recent)):
             if value < 0:
                 raise ValueError(f"found {name}={value}; expected 0 or more")
-        native = [message for message in messages if isinstance(message, ModelRequest | ModelResponse)]
-        if len(native) == len(messages):
+        if all(issubclass(kind, ModelRequest | ModelResponse) for kind in set(map(type, messages))):
+            native = list(cast("Sequence[ModelMessage]", messages))
             return await self.compact_native(native, target_tokens, preserve_recent)
         dicts = [message for message in messages if isinstance(message, Mapping)]
         if len(dicts) < len(messages):

@@ -1,17 +1,20 @@
 """Results of tools cut down to what matters of them."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import cast
 
 import pydantic_core
-from pydantic_ai.messages import ModelRequest, ModelRequestPart, ToolReturnPart
+from pydantic_ai.messages import ModelRequest, ModelRequestPart, ToolReturnPart, UserPromptPart
 
+from mamba_agents.context.compaction.copies import changed
 from mamba_agents.context.compaction.receipts import replaceable, text_of, with_receipt
-from mamba_agents.context.compaction.references import values_in
+from mamba_agents.context.compaction.references import remarked, values_in, words_in
 
+_SENTENCE = re.compile(r".+?(?:[.!?]+(?=\s)|[。！？]|\n|$)\s*", re.DOTALL)
+_QUESTION = ("?", "？")
 _MOST_VALUES = 60
 _WORTHWHILE = 0.8
 _FEW = 2
@@ -22,15 +25,35 @@ _LINES = 400
 def brief(request: ModelRequest, shared: Callable[[str], frozenset[str]]) -> ModelRequest | None:
     """The request with its long results cut down to the lines that matter and the values of the others.
 
-    None where there is nothing to gain.
+    What a user said is cut down to the sentences that hold values or tell of what is to be kept in mind, and to
+    questions. None where there is nothing to gain.
     """
     parts: list[ModelRequestPart] | None = None
-    for index, part, text in replaceable(request):
+    for index, part in enumerate(request.parts):
+        if isinstance(part, UserPromptPart) and isinstance(part.content, str):
+            short = _gist(part.content, shared)
+            if len(short) < _WORTHWHILE * len(part.content):
+                parts = parts or list(request.parts)
+                parts[index] = changed(part, content=short)
+    for index, part in replaceable(request):
         short = _excerpt(segments(part), shared)
-        if len(short) < _WORTHWHILE * len(text):
+        if len(short) < _WORTHWHILE * len(text_of(part)):
             parts = parts or list(request.parts)
             parts[index] = with_receipt(part, short)
-    return None if parts is None else replace(request, parts=parts)
+    return None if parts is None else changed(request, parts=parts)
+
+
+def _gist(text: str, shared: Callable[[str], frozenset[str]]) -> str:
+    """The sentences to keep; all of it where none stands out."""
+    kept = [
+        sentence
+        for sentence in _SENTENCE.findall(text)
+        if sentence.rstrip().endswith(_QUESTION)
+        or any(values_in(sentence))
+        or remarked(words_in(sentence))
+        or shared(sentence)
+    ]
+    return f"{''.join(kept).strip()} […]" if kept else text
 
 
 def segments(part: ToolReturnPart) -> list[str]:

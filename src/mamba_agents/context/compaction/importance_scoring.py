@@ -12,7 +12,7 @@ from pydantic_ai.models import Model
 from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult
 from mamba_agents.context.compaction.kept import Keeper
 from mamba_agents.context.compaction.layout import Layout, Span, layout_of, merged
-from mamba_agents.context.compaction.newest import newest_turns
+from mamba_agents.context.compaction.newest import newest_turns, ordinary_cut
 from mamba_agents.context.compaction.ranking import Ranking
 from mamba_agents.context.compaction.scorer import ScoringFailed, scores_by
 from mamba_agents.context.compaction.selection import Selection
@@ -26,8 +26,10 @@ class ImportanceScoringStrategy(BuiltInStrategy):
     """Keeps what matters most for the newest request and what is likely to be needed again.
 
     That is told from age, from the words of the newest request, from the ids, paths and numbers that lead from there to
-    older messages or stand nowhere else, and from errors, decisions and things to remember. Long results are cut down
-    to the lines that matter and the values in the rest before whole exchanges go. The order stays.
+    older messages or stand nowhere else, and from errors, decisions and things to remember. What a user told counts
+    until a call has used it, and a list stays young for as long as calls work through it. Before whole exchanges go,
+    long results are cut down to the lines that matter and the values in the rest, and old prompts to the sentences that
+    hold values, questions or something to remember. The order stays.
 
     `scoring_agent`, an agent or a model, is asked in one request how much each exchange matters. Where that fails the
     scores are those without it, and `notes` says so.
@@ -63,6 +65,9 @@ class ImportanceScoringStrategy(BuiltInStrategy):
         counts = self.token_counter.message_counts(messages)
         if (tokens := sum(counts)) <= target_tokens:
             return keeper.unchanged(messages, tokens)
+        cut = ordinary_cut(messages, counts, target_tokens)
+        if cut is not None and cut[0] <= len(messages) - _WINDOW:
+            return keeper.newest(messages, tokens, *cut)
         layout = layout_of(messages, counts)
         for pins in layout.pins():
             base = merged([*pins, *layout.least])

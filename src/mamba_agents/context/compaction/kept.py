@@ -61,6 +61,12 @@ class Keeper:
             reached_target=after <= self.target_tokens,
         )
 
+    def newest(
+        self, messages: Sequence[ModelMessage], before: int, start: int, after: int
+    ) -> CompactionResult[ModelMessage]:
+        """The first message and those from an index on, which are so many tokens."""
+        return self.result([messages[0], *messages[start:]], before=(len(messages), before), after=after)
+
     def carried_tokens(self, layout: Layout, kept: Sequence[Span]) -> int:
         """The tokens that system prompts and such cost where only these spans are kept."""
         if not layout.has_standing_parts:

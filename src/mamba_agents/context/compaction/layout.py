@@ -95,7 +95,7 @@ class Layout:
 def layout_of(messages: Sequence[ModelMessage], counts: Sequence[int]) -> Layout:
     """The layout of a history that has at least one message."""
     traits = traits_of(messages)
-    flags = list(map(itemgetter(2), traits))
+    flags = list(map(itemgetter(0), traits))
     starts = _unit_starts(messages, traits, flags)
     last_request = next((i for i in range(len(flags) - 1, -1, -1) if flags[i] & REQUEST), len(flags) - 1)
     newest = starts[bisect_right(starts, last_request) - 1]
@@ -129,8 +129,8 @@ def gaps(spans: Sequence[Span], length: int) -> list[Span]:
 
 
 def _unit_starts(messages: Sequence[ModelMessage], traits: Sequence[Traits], flags: Sequence[int]) -> list[int]:
-    calls = list(map(itemgetter(3), traits))
-    answers = list(map(itemgetter(4), traits))
+    calls = list(map(itemgetter(1), traits))
+    answers = list(map(itemgetter(2), traits))
     # Nearly always each reply's calls are answered by the very next message, and then no call has to be followed.
     if not answers[0] and calls[:-1] == answers[1:]:
         starts = [index for index, ids in enumerate(answers) if not ids]

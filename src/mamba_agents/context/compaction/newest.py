@@ -2,9 +2,14 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
+
+from pydantic_ai.messages import ModelMessage
 
 from mamba_agents.context.compaction.layout import Layout, Span, merged
-from mamba_agents.context.compaction.traits import REQUEST
+from mamba_agents.context.compaction.traits import GROUND, HALF_NATIVE, PROMPT, REQUEST, STANDING, SUMMARY, traits_of
+
+_LOOK_AHEAD = 64
 
 
 def newest_turns(layout: Layout, pins: Sequence[Span], room: int) -> list[Span] | None:
@@ -34,3 +39,30 @@ def newest_exchanges(layout: Layout, pins: Sequence[Span], room: int) -> list[Sp
     starts = starts or [layout.newest]
     first = bisect_left(starts, True, key=lambda start: layout.tokens(kept(start)) <= room)  # noqa: FBT003 - sought
     return kept(starts[first]) if first < len(starts) else None
+
+
+def ordinary_cut(messages: Sequence[ModelMessage], counts: Sequence[int], room: int) -> tuple[int, int] | None:
+    """Where the newest turns begin that fit beside the first prompt, and the tokens of both.
+
+    It looks at nothing but what goes, and gives what `newest_turns` does for the layout of the history. None where only
+    a layout can tell: where what goes would leave something to carry on, or where not one turn fits.
+    """
+    sums = list(accumulate(counts, initial=0))
+    first = bisect_left(sums, sums[-1] - room + counts[0], 1)
+    for stop in range(first + _LOOK_AHEAD, len(messages) + _LOOK_AHEAD, _LOOK_AHEAD):
+        traits = traits_of(messages[first:stop])
+        turn = next((at for at, each in enumerate(traits, first) if each.flags & PROMPT and not each.answers), None)
+        if turn is not None:
+            return (turn, sums[-1] - sums[turn] + counts[0]) if _goes_alone(messages[:turn]) else None
+    return None
+
+
+def _goes_alone(messages: Sequence[ModelMessage]) -> bool:
+    """Whether nothing in what follows hangs on these messages, if only the first of them, a prompt, stays."""
+    flags, calls, answers = zip(*traits_of(messages), strict=True)
+    return (
+        flags[0] & (REQUEST | PROMPT | SUMMARY) == REQUEST | PROMPT
+        and not any(each & (STANDING | SUMMARY | HALF_NATIVE | GROUND) for each in set(flags[1:]))
+        # Each reply's calls are answered by the very next message, so that no call is open anywhere.
+        and ((), *calls) == (*answers, ())
+    )

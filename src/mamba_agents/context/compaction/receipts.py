@@ -43,16 +43,16 @@ def is_receipt(part: ToolReturnPart) -> bool:
     return isinstance(part.content, str) and part.content.startswith("[") and f"; {_LEFT_OUT}" in part.content
 
 
-def replaceable(message: ModelRequest) -> Sequence[tuple[int, ToolReturnPart, str]]:
-    """The results in a request that may be shortened, each with its place and text.
+def replaceable(message: ModelRequest) -> Sequence[tuple[int, ToolReturnPart]]:
+    """The results in a request that may be shortened, each with its place.
 
     Left out are those that are short, that failed, that have files or that are receipts already: what went wrong is
     short and worth knowing. A typed part is state that a run reads back from the history.
     """
     found = [
-        (index, part, text)
+        (index, part)
         for index, part in enumerate(message.parts)
-        if type(part) is ToolReturnPart and (text := _long_text(part)) is not None
+        if type(part) is ToolReturnPart and is_replaceable(part)
     ]
     # An id that comes twice in one response does not tell a typed result from a plain one: then all stay.
     return [] if found and _is_ambiguous(message) else found
@@ -66,16 +66,14 @@ def _is_ambiguous(message: ModelRequest) -> bool:
     return any(part.tool_call_id in typed for part in returned if part.tool_kind is None)
 
 
-def _long_text(part: ToolReturnPart) -> str | None:
+def is_replaceable(part: ToolReturnPart) -> bool:
+    """Whether a plain result may be shortened, as far as it alone tells."""
     if part.tool_kind is not None or part.outcome != "success":
-        return None
+        return False
     content: object = part.content
     if isinstance(content, str):
-        return content if len(content) >= _SHORTEST and not is_receipt(part) else None
-    if part.files:
-        return None
-    text = text_of(part)
-    return text if len(text) >= _SHORTEST else None
+        return len(content) >= _SHORTEST and not is_receipt(part)
+    return not part.files and len(text_of(part)) >= _SHORTEST
 
 
 def text_of(part: ToolReturnPart) -> str:
@@ -89,12 +87,12 @@ def text_of(part: ToolReturnPart) -> str:
         return repr(content)
 
 
-def receipt(tool_name: str, args: str, text: str, tokens: int, *, superseded: bool, names: str = "") -> str:
+def receipt(tool_name: str, args: str, text: str, tokens: int, *, superseded: bool) -> str:
     """The line for a result: whose it was, its size, how it began, and what to do to see it."""
     lines = text.count("\n") + 1
     size = f"{lines:,} lines, {tokens:,} tokens" if lines > 1 else f"{tokens:,} tokens"
-    held = f" It names {names}." if names else _beginning(text, lines)
-    return f"[{tool_name}({args}) gave {size}; {_LEFT_OUT}.{held}{_way_back(tool_name, superseded=superseded)}]"
+    way_back = _way_back(tool_name, superseded=superseded)
+    return f"[{tool_name}({args}) gave {size}; {_LEFT_OUT}.{_beginning(text, lines)}{way_back}]"
 
 
 def with_receipt(part: ToolReturnPart, line: str) -> ToolReturnPart:

@@ -1,7 +1,7 @@
 """The words of messages, and the values in them that a later step must have letter for letter."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, cast
 
 from pydantic_ai.messages import (
@@ -16,32 +16,43 @@ from pydantic_ai.messages import (
 )
 
 from mamba_agents.context.compaction.receipts import parsed_args, text_of
+from mamba_agents.tokens.known import known_of
 
-_KEY = "_mamba_agents_references"
+_NOTE = "references"
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[\w./:@+-]*\w)?|[^\W\d_A-Za-z]+")
 _WORD = re.compile(r"[a-z]+|\d+|[^\W\d_a-z]+")
 _SPECIFIC = re.compile(r"[\d/@_]|\w[.:]\w|[A-Z].*-|-.*[A-Z]")
 _LONGEST = 160
+_REMARKS = {
+    "error": 1.0, "failed": 1.0, "failure": 1.0, "exception": 1.0, "traceback": 1.0,
+    "decided": 1.0, "decision": 1.0, "instead": 0.5, "agreed": 1.0,
+    "remember": 2.0, "always": 1.0, "never": 1.0, "must": 0.5, "important": 1.0,
+}  # fmt: skip
+"""Words that stand where something went wrong, was decided or is to be kept in mind."""
+_REMARK_WORDS = frozenset(_REMARKS)
 
 
 class References(NamedTuple):
     """What one message can be found by."""
 
-    parts: Sequence[ModelRequestPart | ModelResponsePart]
     words: frozenset[str]
     """In small letters; the words that a value is made of are among them."""
 
     values: tuple[str, ...]
     """Ids, paths, addresses, numbers and the like, each once, in the order of the text."""
 
+    asked: frozenset[str]
+    """The values in the arguments of calls."""
+
 
 def references_of(message: ModelMessage) -> References:
     """What the message can be found by; worked out once in its life."""
-    found: References | None = message.__dict__.get(_KEY)
-    if found is None or found.parts is not message.parts:
+    notes = known_of(message).notes
+    found: References | None = notes.get(_NOTE)
+    if found is None:
         text = "\n".join(texts_of(message.parts))
-        found = References(message.parts, words_in(text), tuple(values_in(text)))
-        message.__dict__[_KEY] = found
+        asked = "\n".join(texts_of(part for part in message.parts if isinstance(part, ToolCallPart)))
+        notes[_NOTE] = found = References(words_in(text), tuple(values_in(text)), frozenset(values_in(asked)))
     return found
 
 
@@ -94,3 +105,8 @@ def is_value(token: str) -> bool:
     if not 2 < len(token) <= _LONGEST:
         return False
     return _SPECIFIC.search(token) is not None
+
+
+def remarked(words: frozenset[str]) -> float:
+    """How much is said of errors, decisions and things to remember."""
+    return sum(_REMARKS[word] for word in sorted(words & _REMARK_WORDS))

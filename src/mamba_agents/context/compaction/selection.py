@@ -117,12 +117,12 @@ class Selection:
         if prompt in self._kept or prompt == unit:
             prompt = None
         if prompt is not None:
-            cost += self._tokens[prompt]
+            cost += self._cost(prompt, whole=False)
         if cost > self._room:
             return False
         self._room -= cost
         if prompt is not None:
-            self._kept[prompt] = True
+            self._kept[prompt] = prompt not in self._briefs
         self._kept[unit] = whole or unit not in self._briefs
         return True
 
@@ -147,7 +147,7 @@ def _briefs(layout: Layout, units: Sequence[Span], ranking: Ranking, counter: To
     for unit in reversed(units):
         if len(made) >= _MOST_BRIEFS:
             break
-        for index in range(unit[0] + 1, unit[1]):
+        for index in range(*unit):
             message = layout.messages[index]
             if isinstance(message, ModelRequest) and (short := brief(message, shared)) is not None:
                 made.setdefault(unit, {})[index] = short

@@ -1,17 +1,19 @@
 """Old tool results, blanked in place."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import ClassVar, NamedTuple
 
 from pydantic_ai.messages import (
     ModelMessage,
-    ModelRequest,
     ModelResponse,
     ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
 )
 
+from mamba_agents.context.compaction.answers import results_in
 from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult
 from mamba_agents.context.compaction.copies import changed
 from mamba_agents.context.compaction.kept import Keeper
@@ -19,23 +21,18 @@ from mamba_agents.context.compaction.layout import Layout, layout_of
 from mamba_agents.context.compaction.receipts import (
     parsed_args,
     receipt,
-    replaceable,
     shown_args,
+    text_of,
     with_receipt,
     without_long_args,
 )
+from mamba_agents.tokens.known import known_of
 
 _RECEIPT_TOKENS = 45
 """About what a receipt costs, to know when enough is blanked; what it really saved is counted after."""
 _LONG_ARGUMENT = 600
-_BLANKED_KEY = "_mamba_agents_blanked"
-_ITEMS_KEY = "_mamba_agents_arguments"
-"""Where in a call's `__dict__` its arguments stay in the form in which they are compared."""
-_LOOKED_AT = 8
-"""Later calls that a call is compared with, so that a thousand reads of one file take no million comparisons."""
-
-_RANGES = frozenset(("offset", "limit", "start", "end", "line", "lines", "page", "cursor", "head", "tail", "range"))
-"""Arguments that ask for a part of the whole, which does not replace the whole."""
+_BLANKED = "blanked"
+"""What a message is once some of its parts are blanked: a plan is often followed by what it planned."""
 
 
 class SelectivePruningStrategy(BuiltInStrategy):
@@ -72,9 +69,8 @@ class _Blank(NamedTuple):
     """Index of the message."""
 
     part_index: int
-    text: str
     call: ToolCallPart
-    superseded: bool = False
+    is_superseded: bool = False
     argument: str = ""
     """The argument that goes, where it is one of the call and not the result."""
 
@@ -89,46 +85,44 @@ class _Pruning:
         self._counts = list(layout.counts)
         self._counter = strategy.token_counter
 
-    def tiers(self, preserve_recent: int) -> Iterator[Sequence[_Blank]]:
+    def tiers(self, preserve_recent: int) -> Iterator[Iterator[_Blank]]:
         """What to blank, the least missed first."""
-        results = list(_results(self.layout))
-        turns = self.layout.turn_starts
-        recent = (
-            turns[-preserve_recent]
-            if 0 < preserve_recent <= len(turns)
-            else 0
-            if preserve_recent
-            else len(self.messages)
-        )
-        older = [blank for blank in results if blank.at < recent]
-        yield [blank for blank in older if blank.superseded]
-        yield [blank for blank in older if not blank.superseded]
+        results, turns = results_in(self.layout), self.layout.turn_starts
+        recent = turns[-min(preserve_recent, len(turns))] if preserve_recent and turns else len(self.messages)
+        cut = bisect_left(results, recent, key=itemgetter(0))
+        older, newer = results[:cut], results[cut:]
+        yield (_Blank(*result) for result in older if result.is_superseded)
+        yield (_Blank(*result) for result in older if not result.is_superseded)
         arguments = list(_arguments(self.layout))
-        yield [blank for blank in arguments if blank.at < recent]
-        newer = [blank for blank in results if blank.at >= recent]
-        yield [blank for blank in newer if blank.superseded]
-        yield [blank for blank in newer if not blank.superseded]
-        yield [blank for blank in arguments if blank.at >= recent]
+        yield (blank for blank in arguments if blank.at < recent)
+        yield (_Blank(*result) for result in newer if result.is_superseded)
+        yield (_Blank(*result) for result in newer if not result.is_superseded)
+        yield (blank for blank in arguments if blank.at >= recent)
 
-    def blank(self, blanks: Sequence[_Blank], target: int) -> None:
+    def blank(self, blanks: Iterator[_Blank], target: int) -> None:
         """Blank from the first on, until the target is reached or there is no more."""
-        position = 0
-        while position < len(blanks) and self.tokens > target:
+        while self.tokens > target:
             chosen: dict[int, list[tuple[_Blank, int]]] = {}
             missing = self.tokens - target
-            while position < len(blanks) and missing > 0:
-                blank = blanks[position]
+            for blank in blanks:
                 tokens = self._share(blank)
                 chosen.setdefault(blank.at, []).append((blank, tokens))
                 missing -= max(tokens - _RECEIPT_TOKENS, 0)
-                position += 1
+                if missing <= 0:
+                    break
+            if not chosen:
+                return
             self._replace(chosen)
 
     def _share(self, blank: _Blank) -> int:
         """The tokens of a part: those of its message, which nearly always has no other."""
-        message = self.layout.messages[blank.at]
-        whole = self.layout.counts[blank.at]
-        return whole if len(message.parts) == 1 and not blank.argument else self._counter.count(blank.text)
+        parts = self.layout.messages[blank.at].parts
+        if blank.argument:
+            return self._counter.count(str((parsed_args(blank.call.args) or {})[blank.argument]))
+        part = parts[blank.part_index]
+        if len(parts) == 1 or not isinstance(part, ToolReturnPart):
+            return self.layout.counts[blank.at]
+        return self._counter.count(text_of(part))
 
     def _replace(self, chosen: dict[int, list[tuple[_Blank, int]]]) -> None:
         made = [_blanked(self.messages[index], blanks) for index, blanks in chosen.items()]
@@ -139,13 +133,14 @@ class _Pruning:
 
 
 def _blanked(message: ModelMessage, blanks: Sequence[tuple[_Blank, int]]) -> ModelMessage:
-    """The message with these parts blanked; remembered on it, since a plan is often followed by what it planned."""
-    how = tuple((blank.part_index, blank.argument, blank.superseded, tokens) for blank, tokens in blanks)
-    known: tuple[object, object, ModelMessage] | None = message.__dict__.get(_BLANKED_KEY)
-    if known is not None and known[0] is message.parts and known[1] == how:
-        return known[2]
+    """The message with these parts blanked."""
+    how = tuple((blank.part_index, blank.argument, blank.is_superseded, tokens) for blank, tokens in blanks)
+    notes = known_of(message).notes
+    known: tuple[object, ModelMessage] | None = notes.get(_BLANKED)
+    if known is not None and known[0] == how:
+        return known[1]
     made = _blank(message, blanks)
-    message.__dict__[_BLANKED_KEY] = message.parts, how, made
+    notes[_BLANKED] = how, made
     return made
 
 
@@ -154,38 +149,12 @@ def _blank(message: ModelMessage, blanks: Sequence[tuple[_Blank, int]]) -> Model
     for blank, tokens in blanks:
         part = parts[blank.part_index]
         if isinstance(part, ToolReturnPart):
-            line = receipt(part.tool_name, shown_args(blank.call), blank.text, tokens, superseded=blank.superseded)
+            shown = shown_args(blank.call)
+            line = receipt(part.tool_name, shown, text_of(part), tokens, superseded=blank.is_superseded)
             parts[blank.part_index] = with_receipt(part, line)
         elif isinstance(part, ToolCallPart):
             parts[blank.part_index] = without_long_args(part, {blank.argument: tokens})
     return changed(message, parts=parts)
-
-
-def _results(layout: Layout) -> Iterator[_Blank]:
-    """The results that may be blanked, oldest first."""
-    found: list[_Blank] = []
-    later = _LaterCalls()
-    for start, stop in reversed(layout.exchanges):
-        calls = _answered(layout.messages[start:stop])
-        answered: list[ToolCallPart] = []
-        for index in range(stop - 1, start, -1):
-            message = layout.messages[index]
-            if not isinstance(message, ModelRequest):
-                continue
-            answered.extend(
-                calls[id(part)]
-                for part in message.parts
-                if isinstance(part, ToolReturnPart) and part.outcome == "success" and id(part) in calls
-            )
-            if start < layout.newest:
-                found.extend(
-                    _Blank(index, part_index, text, calls[id(part)], later.gave_anew(calls[id(part)]))
-                    for part_index, part, text in replaceable(message)
-                    if id(part) in calls
-                )
-        for call in answered:
-            later.add(call)
-    return reversed(found)
 
 
 def _arguments(layout: Layout) -> Iterator[_Blank]:
@@ -204,63 +173,9 @@ def _arguments(layout: Layout) -> Iterator[_Blank]:
             if isinstance(part, ToolCallPart) and _may_be_edited(part):
                 for name, value in (parsed_args(part.args) or {}).items():
                     if isinstance(value, str) and len(value) >= _LONG_ARGUMENT:
-                        yield _Blank(start, part_index, value, part, argument=name)
+                        yield _Blank(start, part_index, part, argument=name)
 
 
 def _may_be_edited(part: ToolCallPart) -> bool:
     is_long = isinstance(part.args, dict) or len(part.args or "") >= _LONG_ARGUMENT
     return is_long and type(part) is ToolCallPart and part.tool_kind is None and not (part.id or part.provider_details)
-
-
-def _answered(messages: Sequence[ModelMessage]) -> dict[int, ToolCallPart]:
-    """The call that each result in an exchange answers, by the identity of the result."""
-    last = messages[-1].parts
-    if len(messages) == 2 and len(last) == 1:
-        called = [part for part in messages[0].parts if isinstance(part, ToolCallPart)]
-        return {id(last[0]): called[0]} if len(called) == 1 else {}
-    open_calls: dict[str, list[ToolCallPart]] = {}
-    found: dict[int, ToolCallPart] = {}
-    for message in messages:
-        for part in message.parts:
-            if isinstance(part, ToolCallPart):
-                open_calls.setdefault(part.tool_call_id, []).append(part)
-            elif isinstance(part, ToolReturnPart) and (calls := open_calls.get(part.tool_call_id)):
-                found[id(part)] = calls.pop(0)
-    return found
-
-
-class _LaterCalls:
-    """The calls after some point, to know whether one before it was made again."""
-
-    def __init__(self) -> None:
-        self._by_argument: dict[tuple[str, str, str], list[frozenset[tuple[str, str]]]] = {}
-        self._bare: set[str] = set()
-
-    def add(self, call: ToolCallPart) -> None:
-        items = self._items(call)
-        if items:
-            for name, value in items:
-                self._by_argument.setdefault((call.tool_name, name, value), []).append(items)
-        else:
-            self._bare.add(call.tool_name)
-
-    def gave_anew(self, call: ToolCallPart) -> bool:
-        """Whether a later call asked for the same, with no more than arguments that do not narrow it."""
-        items = self._items(call)
-        if not items:
-            return call.tool_name in self._bare
-        name, value = min(items)
-        for others in self._by_argument.get((call.tool_name, name, value), ())[-_LOOKED_AT:]:
-            if items <= others and not any(name in _RANGES for name, _ in others - items):
-                return True
-        return False
-
-    def _items(self, call: ToolCallPart) -> frozenset[tuple[str, str]]:
-        known: tuple[object, frozenset[tuple[str, str]]] | None = call.__dict__.get(_ITEMS_KEY)
-        if known is not None and known[0] is call.args:
-            return known[1]
-        args = parsed_args(call.args)
-        # What cannot be read is like nothing but itself.
-        items = frozenset((name, repr(value)) for name, value in ({"": call.args} if args is None else args).items())
-        call.__dict__[_ITEMS_KEY] = call.args, items
-        return items

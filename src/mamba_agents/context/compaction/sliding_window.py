@@ -7,7 +7,7 @@ from pydantic_ai.messages import ModelMessage
 from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult
 from mamba_agents.context.compaction.kept import Keeper
 from mamba_agents.context.compaction.layout import layout_of, merged
-from mamba_agents.context.compaction.newest import newest_exchanges, newest_turns
+from mamba_agents.context.compaction.newest import newest_exchanges, newest_turns, ordinary_cut
 
 
 class SlidingWindowStrategy(BuiltInStrategy):
@@ -31,6 +31,8 @@ class SlidingWindowStrategy(BuiltInStrategy):
         counts = self.token_counter.message_counts(messages)
         if (tokens := sum(counts)) <= target_tokens:
             return keeper.unchanged(messages, tokens)
+        if (cut := ordinary_cut(messages, counts, target_tokens)) is not None:
+            return keeper.newest(messages, tokens, *cut)
         layout = layout_of(messages, counts)
         for pins in layout.pins():
             room = target_tokens - keeper.carried_tokens(layout, merged([*pins, *layout.least]))

@@ -1,17 +1,17 @@
 """What compaction has to know of a message, worked out once in the message's life."""
 
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic_ai.messages import (
     CompactionPart,
     InstructionBaselinePart,
     InstructionDeltaPart,
+    LoadCapabilityCallPart,
+    LoadCapabilityReturnPart,
     ModelMessage,
     ModelRequest,
     ModelRequestPart,
-    ModelResponsePart,
     ModelSettingsDeltaPart,
     NativeToolCallPart,
     NativeToolReturnPart,
@@ -25,6 +25,7 @@ from pydantic_ai.messages import (
 )
 
 from mamba_agents.context.units import answered_call_id
+from mamba_agents.tokens.known import notes_on
 
 REQUEST = 1
 PROMPT = 2
@@ -36,12 +37,16 @@ STANDING = 8
 or settings."""
 HALF_NATIVE = 16
 """A response that holds only one half of a pair of a provider's own tool: a call, or a result."""
+GROUND = 32
+"""A message that loads a capability, on which later changes of instructions can build."""
 
-_KEY = "_mamba_agents_traits"
+_NOTE = "traits"
 _STANDING_PARTS = (
     SystemPromptPart,
     InstructionBaselinePart,
     InstructionDeltaPart,
+    LoadCapabilityCallPart,
+    LoadCapabilityReturnPart,
     ToolAvailabilityDeltaPart,
     ModelSettingsDeltaPart,
 )
@@ -49,12 +54,6 @@ _STANDING_PARTS = (
 
 class Traits(NamedTuple):
     """The traits of one message."""
-
-    parts: Sequence[ModelRequestPart | ModelResponsePart]
-    """What they were read from: a message that was given other parts since has other traits."""
-
-    length: int
-    """How many parts they were: a list can grow."""
 
     flags: int
     calls: tuple[str, ...]
@@ -66,65 +65,58 @@ class Traits(NamedTuple):
 
 def traits_of(messages: Sequence[ModelMessage]) -> list[Traits]:
     """The traits of each message, in order."""
-    # This runs over all messages at each compaction, so that passes in C are worth their two lines.
-    found: list[Traits | None] = [message.__dict__.get(_KEY) for message in messages]
-    if None not in found:
-        known = cast("list[Traits]", found)
-        parts = list(map(attrgetter("parts"), messages))
-        if list(map(itemgetter(0), known)) == parts and list(map(itemgetter(1), known)) == list(map(len, parts)):
-            return known
     return [
-        traits
-        if traits is not None and traits.parts is message.parts and traits.length == len(traits.parts)
-        else _remembered(message)
-        for message, traits in zip(messages, found, strict=True)
+        traits if (traits := notes.get(_NOTE)) is not None else _noted(message, notes)
+        for message, notes in zip(messages, notes_on(messages), strict=True)
     ]
 
 
-def _remembered(message: ModelMessage) -> Traits:
+def _noted(message: ModelMessage, notes: dict[str, Any]) -> Traits:
     parts = message.parts
     flags = REQUEST if isinstance(message, ModelRequest) else 0
     ids: tuple[str, ...] = ()
     native: set[str] | None = None
     for part in parts:
-        kind = _KINDS.get(type(part))
-        if kind is None:
-            kind = _KINDS[type(part)] = _kind_of(type(part))
-        if kind >= 0:
-            flags |= kind
-        elif kind == _PAIRED:
-            ids += (cast("ToolCallPart", part).tool_call_id,)
-        elif kind == _RETRY:
-            ids += () if (call_id := answered_call_id(cast("ModelRequestPart", part))) is None else (call_id,)
-        else:
-            native = (native or set[str]()) ^ {cast("NativeToolCallPart", part).tool_call_id}
+        kind = _KINDS[type(part)]
+        flags |= kind
+        if kind >= _PAIRED:
+            if kind & _NATIVE:
+                native = (native or set[str]()) ^ {cast("NativeToolCallPart", part).tool_call_id}
+            elif kind & _PAIRED:
+                ids += (cast("ToolCallPart", part).tool_call_id,)
+            elif (call_id := answered_call_id(cast("ModelRequestPart", part))) is not None:
+                ids += (call_id,)
+    flags &= _PAIRED - 1
     if native:
         flags |= HALF_NATIVE
     if len(ids) > 1:
         ids = tuple(sorted(ids))
-    found = (parts, len(parts), flags, (), ids) if flags & REQUEST else (parts, len(parts), flags, ids, ())
     # This runs for each message of a long history at its first compaction; the class's own constructor is slower.
-    traits = message.__dict__[_KEY] = tuple.__new__(Traits, found)  # pyright: ignore[reportUnknownMemberType]
+    found = (flags, (), ids) if flags & REQUEST else (flags, ids, ())
+    traits = notes[_NOTE] = tuple.__new__(Traits, found)  # pyright: ignore[reportUnknownMemberType]
     return traits
 
 
-def _kind_of(kind: type) -> int:
-    """The flag of parts of a type, or how their ids pair."""
-    for types, found in _BY_TYPE:
-        if issubclass(kind, types):
-            return found
-    return 0
+_PAIRED = 64
+_RETRY = 128
+_NATIVE = 256
 
 
-_PAIRED = -1
-_RETRY = -2
-_NATIVE = -3
+class _Kinds(dict[type, int]):
+    """The flags of a part by its type, and above them how its ids pair."""
+
+    def __missing__(self, kind: type) -> int:
+        found = self[kind] = sum(flag for types, flag in _BY_TYPE if issubclass(kind, types))
+        return found
+
+
 _BY_TYPE: Sequence[tuple[tuple[type, ...], int]] = (
     ((UserPromptPart, SpeechPart), PROMPT),
     ((ToolCallPart, ToolReturnPart), _PAIRED),
+    ((LoadCapabilityCallPart, LoadCapabilityReturnPart), GROUND),
     ((RetryPromptPart,), _RETRY),  # pyright: ignore[reportDeprecated]
     ((NativeToolCallPart, NativeToolReturnPart), _NATIVE),
     ((CompactionPart,), SUMMARY),
     (_STANDING_PARTS, STANDING),
 )
-_KINDS: dict[type, int] = {}
+_KINDS = _Kinds()
