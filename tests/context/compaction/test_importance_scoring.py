@@ -12,6 +12,8 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from mamba_agents.context.compaction import ImportanceScoringStrategy
+from mamba_agents.context.compaction.layout import layout_of
+from mamba_agents.context.compaction.ranking import Ranking
 from mamba_agents.context.compaction.receipts import is_receipt
 from tests.context.compaction.laws import COUNTER, holds_its_laws
 from tests.context.strategy_laws import assert_strategy_laws, assert_takes_dicts
@@ -104,6 +106,43 @@ async def test_a_thing_to_remember_outlives_newer_talk() -> None:
     history = [user("hello"), reply("hi"), wish, reply("noted"), *chat(12), user("and now?")]
     result = await strategy().compact(history, COUNTER.count_messages(history) // 3)
     assert wish in result.messages
+
+
+async def test_what_a_user_told_in_passing_stays_without_the_talk_around_it() -> None:
+    told = user(f"{'It rained all day. ' * 20}The meter has the serial 853886290. {'We had soup. ' * 20}Is it late?")
+    history = [user("hello"), reply("hi"), told, reply("No."), *chat(12), user("Report the electricity.")]
+    result = await strategy().compact(history, COUNTER.count_messages(history) // 4)
+    assert "853886290" in text_of(result.messages)
+    kept = [str(part.content) for m in result.messages for part in m.parts if isinstance(part, UserPromptPart)]
+    assert "The meter has the serial 853886290. Is it late? […]" in kept
+
+
+async def test_a_value_that_one_call_has_used_is_told_no_more() -> None:
+    def ranked(*calls: ModelMessage) -> frozenset[str]:
+        history = [user("hello"), user("My number is KG-6965698."), *calls, *chat(2), user("and now?")]
+        layout = layout_of(history, COUNTER.message_counts(history))
+        return Ranking(layout, [(start, layout.unit_stop(start)) for start in layout.starts[:-1]]).ranks[1, 2].told
+
+    used = [call("book", {"member": "KG-6965698"}), returned("book", "ok")]
+    assert ranked() == {"KG-6965698"}
+    assert ranked(*used) == frozenset()
+    assert ranked(*used, *used) == {"KG-6965698"}, "what is used again and again will be once more"
+
+
+async def test_a_list_stays_young_while_calls_work_through_it() -> None:
+    ids = [f"INV-{number}" for number in range(63478, 63484)]
+    listed = [call("invoices", {}, "c0"), returned("invoices", [{"invoice": each} for each in ids], "c0")]
+
+    def age(*taken: str) -> int:
+        work = [m for each in taken for m in (call("pay", {"invoice": each}, each), returned("pay", "paid", each))]
+        history = [user("pay them"), *listed, *chat(3), *work, user("and now?")]
+        layout = layout_of(history, COUNTER.message_counts(history))
+        return Ranking(layout, [(start, layout.unit_stop(start)) for start in layout.starts[:-1]]).ranks[1, 3].age
+
+    assert age() == 6
+    assert age(*ids[:1]) == 7, "one of several may be an offer that was taken"
+    assert age(*ids[:3]) == 0
+    assert age(*ids) == 12, "it is worked off"
 
 
 async def test_recent_turns_stay_whole_where_they_fit() -> None:

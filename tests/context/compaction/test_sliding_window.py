@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic_ai.messages import (
     CompactionPart,
     ModelMessage,
@@ -11,6 +13,9 @@ from pydantic_ai.messages import (
 
 from mamba_agents.context import check_history
 from mamba_agents.context.compaction import SlidingWindowStrategy
+from mamba_agents.context.compaction.layout import layout_of, merged
+from mamba_agents.context.compaction.newest import newest_turns, ordinary_cut
+from mamba_agents.testing import histories
 from tests.context.compaction.laws import COUNTER, holds_its_laws
 from tests.context.strategy_laws import assert_takes_dicts
 from tests.helpers import call, prompts, reply, returned, user
@@ -43,6 +48,37 @@ def tokens(messages: list[ModelMessage]) -> int:
 
 def test_laws_hold_for_two_thousand_histories() -> None:
     holds_its_laws(strategy())
+
+
+@settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories(min_turns=2, max_turns=8), st.floats(0, 1))
+def test_an_ordinary_history_is_cut_where_its_layout_says(messages: list[ModelMessage], share: float) -> None:
+    counts = COUNTER.message_counts(messages)
+    target = int(sum(counts) * share)
+    cut = ordinary_cut(messages, counts, target)
+    if cut is not None and sum(counts) > target:
+        layout = layout_of(messages, counts)
+        kept = newest_turns(layout, next(layout.pins()), target)
+        assert kept == merged([(0, 1), (cut[0], len(messages))])
+        assert cut[1] == layout.tokens(kept)
+
+
+async def test_an_ordinary_history_is_cut_without_a_layout() -> None:
+    history = [*turns(6), user("and now?")]
+    counts = COUNTER.message_counts(history)
+    assert ordinary_cut(history, counts, tokens([history[0], *history[16:]])) == (
+        16,
+        tokens([history[0], *history[16:]]),
+    )
+
+
+async def test_a_message_that_got_another_part_is_looked_at_anew() -> None:
+    history = [*turns(6), user("and now?")]
+    target = tokens([history[0], *history[16:]])
+    assert len((await strategy().compact(history, target)).messages) == 10
+    history[4].parts.append(SystemPromptPart("Be brief."))  # pyright: ignore[reportAttributeAccessIssue]
+    result = await strategy().compact(history, target)
+    assert any(isinstance(part, SystemPromptPart) for part in result.messages[0].parts)
 
 
 async def test_chat_dicts_come_back_as_chat_dicts() -> None:

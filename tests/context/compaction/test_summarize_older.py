@@ -23,6 +23,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from mamba_agents.context.compaction import SlidingWindowStrategy, SummarizeOlderStrategy
 from mamba_agents.context.compaction.base import compacting_with
+from mamba_agents.context.compaction.named_values import named_values
 from mamba_agents.context.compaction.summary import METADATA_KEY, SummaryFailed, read_summary
 from mamba_agents.context.laws import check_history
 from mamba_agents.testing import histories
@@ -454,3 +455,8 @@ def test_returned_values_of_calls_are_read_with_their_calls() -> None:
     history = [user("hi"), call("find", {"q": "x"}), returned("find", ["a", {"b": 1}]), reply("ok"), *TURNS]
     asyncio.run(strategy(summariser).compact(history, HALF, 3))
     assert 'Assistant called find with {"q":"x"}\n\nfind returned (success): ["a",{"b":1}]' in summariser.prompts[0]
+
+
+def test_values_are_found_in_a_text_that_is_one_endless_word() -> None:
+    blob = "xY+" * 40_000
+    assert list(named_values(f"{blob} ORD-31337 {blob}")) == ["ORD-31337"]

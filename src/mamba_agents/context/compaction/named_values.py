@@ -16,14 +16,17 @@ _NAMED = re.compile(
 )
 _SHORTEST = 3
 _LONGEST = 200
+_PIECE = re.compile(r"""[^\s"'<>()\[\]{},，。；、]{3,200}""")
+"""What values are looked for in, one by one: in a text of one endless word the search would take its length squared."""
 
 
 def named_values(text: str) -> Iterable[str]:
     """Each value as it stands in the text, in the order of the text, repeats included."""
-    for match in _NAMED.finditer(text):
-        value = match[0].rstrip(".:,;")
-        if _SHORTEST <= len(value) <= _LONGEST:
-            yield value
+    for piece in _PIECE.finditer(text):
+        for match in _NAMED.finditer(piece[0]):
+            value = match[0].rstrip(".:,;")
+            if _SHORTEST <= len(value) <= _LONGEST:
+                yield value
 
 
 def worth_keeping(texts: Sequence[str], known: Iterable[str] = ()) -> list[str]:
