@@ -81,12 +81,36 @@ def test_a_bad_value_is_refused_by_its_field_and_what_is_allowed(field: str, val
 
 @pytest.mark.parametrize(
     ("shorter", "longer"),
-    [("hour_usd", "day_usd"), ("hour_tokens", "month_tokens"), ("day_usd", "month_usd")],
+    [
+        ("hour_usd", "day_usd"),
+        ("hour_tokens", "month_tokens"),
+        ("day_usd", "month_usd"),
+        ("run_usd", "session_usd"),
+        ("run_tokens", "session_tokens"),
+        ("tenant_tokens", "month_tokens"),
+    ],
 )
 def test_a_cap_that_can_never_be_reached_is_refused_with_both_names(shorter: str, longer: str) -> None:
     with pytest.raises(ValidationError, match=f"{shorter}=10 above {longer}=5"):
         BudgetConfig.model_validate({shorter: 10, longer: 5})
     assert BudgetConfig.model_validate({shorter: 5, longer: 5}).caps_spending
+
+
+@pytest.mark.parametrize("cap", [{"tenant_usd": 10}, {"tenants": {"a.b": {"usd": 10}}}])
+def test_a_tenants_cap_is_held_to_the_windows_that_hold_all_of_the_tenants(cap: dict[str, object]) -> None:
+    daily = {**cap, "tenant_window": "day"}
+    for window in ("day_usd", "month_usd"):
+        with pytest.raises(ValidationError, match=rf"found tenant(_|s\.a\.b\.)usd=10 above {window}=5"):
+            BudgetConfig.model_validate({**daily, window: 5})
+    assert BudgetConfig.model_validate({**daily, "hour_usd": 5}).caps_spending
+
+
+def test_caps_that_can_both_act_are_no_contradiction() -> None:
+    lifted = BudgetConfig(month_usd=Decimal(5), tenant_usd=Decimal(1), tenants={"big": TenantBudget(usd=Decimal(50))})
+    assert lifted.tenants["big"].usd == 50  # as much as all together may spend, where others have 1
+    assert BudgetConfig(run_usd=Decimal(9), hour_usd=Decimal(5)).run_usd == 9  # a run may last longer than an hour
+    assert BudgetConfig(session_usd=Decimal(9), month_usd=Decimal(5)).session_usd == 9
+    assert BudgetConfig(run_usd=Decimal(9), session_tokens=5).run_usd == 9
 
 
 def test_a_tenant_without_a_cap_is_refused() -> None:
@@ -325,6 +349,13 @@ def test_threads_share_a_ledger_and_a_cap_is_never_passed() -> None:
 def test_a_rate_bounds_cache_tokens_too() -> None:
     rate = ModelRate(input=Decimal(2), output=Decimal(8), cache_write=Decimal("2.5"))
     assert ceiling_of_rate(rate) == PriceCeiling(input=Decimal("0.0000025"), output=Decimal("0.000008"))
+
+
+@pytest.mark.parametrize("field", ["cache_write_1h", "cache_audio_read", "input_audio", "output_audio"])
+def test_a_rate_bounds_whatever_it_bills_apart(field: str) -> None:
+    ceiling = ceiling_of_rate(ModelRate.model_validate({"input": 2, "output": 8, field: 40}))
+    dear = ceiling.output if field == "output_audio" else ceiling.input
+    assert dear == Decimal("0.00004")
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-5", "gpt-4.1-mini"])

@@ -8,8 +8,9 @@ because something that was said is lost.
 
 from collections.abc import Sequence
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+from pydantic_ai.messages import ModelMessage
 
+from mamba_agents._internal.chat.check import checked_messages
 from mamba_agents.context.checks.kept import kept_violations
 from mamba_agents.context.checks.order import order_violations
 from mamba_agents.context.checks.pairs import count_waiting, native_violations, pair_violations
@@ -35,10 +36,11 @@ def check_history(
     Ids of tool calls may come back in later turns: a result belongs to the nearest open call before it.
 
     Raises:
-        TypeError: something in either history that is no message.
+        TypeError: a history that is no list, or something in one that is no message.
     """
-    _require_messages(messages)
-    _require_messages(original or ())
+    messages = checked_messages(messages)
+    if original is not None:
+        original = checked_messages(original, "the original history")
     may_wait = 0 if for_request else None if original is None else count_waiting(original)
     found = [
         *order_violations(messages, for_request=for_request),
@@ -50,15 +52,6 @@ def check_history(
     if original is not None:
         found.extend(kept_violations(messages, original))
     return sorted(found, key=_place)
-
-
-def _require_messages(messages: Sequence[object]) -> None:
-    for index, message in enumerate(messages):
-        if not isinstance(message, ModelRequest | ModelResponse):
-            raise TypeError(
-                f"found {type(message).__name__} as message {index}; expected a ModelRequest or a ModelResponse:"
-                " turn chat dicts into messages with dicts_to_model_messages first"
-            )
 
 
 def _place(violation: HistoryViolation) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Settings of budgets."""
 
+from collections.abc import Iterator
 from decimal import Decimal
-from itertools import combinations
+from itertools import combinations, product
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -111,23 +112,41 @@ class BudgetConfig(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_caps_that_cannot_bind(self) -> Self:
-        for unit in _UNITS:
-            for shorter, longer in combinations(_WINDOWS, 2):
-                low, high = getattr(self, f"{shorter}_{unit}"), getattr(self, f"{longer}_{unit}")
-                if low is not None and high is not None and low > high:
-                    raise ValueError(
-                        f"found {shorter}_{unit}={low} above {longer}_{unit}={high}, so that it can never be reached; "
-                        f"expected {shorter}_{unit} to be at most {longer}_{unit}"
-                    )
         for name, caps in self.tenants.items():
             if caps.usd is None and caps.tokens is None:
                 raise ValueError(f"found tenants.{name} without a cap; expected `usd`, `tokens` or both")
+        for unit in _UNITS:
+            caps = self._caps(unit)
+            for inner, outer in self._nested(unit):
+                low, high = caps[inner], caps[outer]
+                if low is not None and high is not None and low > high:
+                    raise ValueError(
+                        f"found {inner}={low} above {outer}={high}, which the same requests reach first; expected "
+                        f"{inner} to be at most {outer}: lower the one or raise the other"
+                    )
         return self
+
+    def _nested(self, unit: str) -> Iterator[tuple[str, str]]:
+        """Pairs of caps of which the first counts no request that the second does not count too.
+
+        Not a run and a window: a run may outlast it, and spend as much again in the next hour.
+        """
+        yield f"run_{unit}", f"session_{unit}"
+        for shorter, longer in combinations(_WINDOWS, 2):
+            yield f"{shorter}_{unit}", f"{longer}_{unit}"
+        # A single tenant's cap may be higher where it lifts the one that all tenants have.
+        lifts = self.tenant_usd is not None or self.tenant_tokens is not None
+        tenants = [f"tenant_{unit}", *(() if lifts else (f"tenants.{name}.{unit}" for name in self.tenants))]
+        for tenant, window in product(tenants, _WINDOWS[_WINDOWS.index(self.tenant_window) :]):
+            yield tenant, f"{window}_{unit}"
+
+    def _caps(self, unit: str) -> dict[str, Decimal | int | None]:
+        """Every cap in USD or in tokens, by its name in the settings."""
+        names = [f"{scope}_{unit}" for scope in ("run", "session", "tenant", *_WINDOWS)]
+        own = {f"tenants.{name}.{unit}": getattr(caps, unit) for name, caps in self.tenants.items()}
+        return {name: getattr(self, name) for name in names} | own
 
     @property
     def caps_spending(self) -> bool:
         """Whether there is a cap on USD or tokens."""
-        scopes = ("run", "session", "tenant", *_WINDOWS)
-        return bool(self.tenants) or any(
-            getattr(self, f"{scope}_{unit}") is not None for scope in scopes for unit in _UNITS
-        )
+        return any(cap is not None for unit in _UNITS for cap in self._caps(unit).values())

@@ -21,9 +21,11 @@ class PriceCeiling:
 
 
 def ceiling_of_rate(rate: ModelRate) -> PriceCeiling:
-    """The ceiling under a rate: cache tokens count as input, and may be dearer."""
-    dearest = max(rate.input, rate.cache_read or 0, rate.cache_write or 0)
-    return PriceCeiling(input=Decimal(dearest) / _MILLION, output=rate.output / _MILLION)
+    """The ceiling under a rate: cache and audio tokens count as input or output, and may be dearer."""
+    cached = (rate.cache_read, rate.cache_write, rate.cache_write_1h, rate.cache_audio_read)
+    sent = (rate.input, rate.input_audio, *cached)
+    received = (rate.output, rate.output_audio)
+    return PriceCeiling(input=_most(sent) / _MILLION, output=_most(received) / _MILLION)
 
 
 def ceiling_of_table(model_name: str, provider: str | None, url: str | None) -> PriceCeiling | None:
@@ -55,6 +57,10 @@ def dearest(ceilings: Iterable[PriceCeiling | None]) -> PriceCeiling | None:
         output=max(ceiling.output for ceiling in each),
         request=max(ceiling.request for ceiling in each),
     )
+
+
+def _most(prices: Iterable[Decimal | None]) -> Decimal:
+    return max(price for price in prices if price is not None)
 
 
 def _dearest(prices: Iterable[tuple[str, Any]]) -> PriceCeiling:

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from mamba_agents.tokens.config import ModelRate
+from mamba_agents.tokens.given import A_USAGE, require, whole_number
 from mamba_agents.tokens.servers import server_price
 from mamba_agents.tokens.usage import TokenUsage
 
@@ -16,6 +20,11 @@ if TYPE_CHECKING:  # so that counting does not load pydantic-ai
 
 _MILLION = Decimal(1_000_000)
 _NOTHING = Decimal(0)
+_MODEL = "a model's name, as text"
+_RATE = "USD for a million tokens, as in ModelRate(input=…, output=…) or the same as a mapping"
+
+type Rate = ModelRate | Mapping[str, object]
+"""A rate, or the fields of one, as settings have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +45,21 @@ class CostEstimator:
     neither knows has no price, which is None and never 0; servers of one's own, such as `"ollama:llama3.2"`, cost 0.
     """
 
-    def __init__(self, custom_rates: Mapping[str, ModelRate] | None = None) -> None:
-        self._rates = dict(custom_rates or {})
+    def __init__(self, custom_rates: Mapping[str, Rate] | None = None) -> None:
+        """Make an estimator.
+
+        Raises:
+            TypeError: no mapping of names to rates.
+            ValueError: a rate that is below 0, not finite, or lacks `input` or `output`.
+        """
+        rates: Mapping[str, Rate] = {} if custom_rates is None else custom_rates
+        require("rates", rates, Mapping, expected="a mapping of model names to rates, such as settings.cost_rates")
+        self._rates = {model: _checked(model, rate) for model, rate in rates.items()}
         self._patterns = _patterns(self._rates)
 
     def get_rate(self, model: str) -> ModelRate | None:
         """The given rate that prices this model; None when the price table decides."""
+        require("a model", model, str, expected=_MODEL)
         names = list(_names(model))
         for name in names:
             if name in self._rates:
@@ -51,9 +69,14 @@ class CostEstimator:
                 return self._rates[pattern]
         return None
 
-    def set_rate(self, model: str, rate: ModelRate) -> None:
-        """Price a model, or those that a pattern names, from now on."""
-        self._rates[model] = rate
+    def set_rate(self, model: str, rate: Rate) -> None:
+        """Price a model, or those that a pattern names, from now on.
+
+        Raises:
+            TypeError: no rate at all, or a model that is not named.
+            ValueError: a rate that is below 0, not finite, or lacks `input` or `output`.
+        """
+        self._rates[model] = _checked(model, rate)
         self._patterns = _patterns(self._rates)
 
     def get_all_rates(self) -> dict[str, ModelRate]:
@@ -63,8 +86,15 @@ class CostEstimator:
     def breakdown(self, usage: TokenUsage, model: str, *, when: datetime | None = None) -> CostBreakdown | None:
         """What the usage costs, in and out apart; None when the model has no known price.
 
-        `when` it was used matters to providers whose prices change with the hour or the year; None is now.
+        `when` it was used matters to providers whose prices change with the hour or the year; None is now. Figures that
+        cannot be, such as some below 0, have no price.
+
+        Raises:
+            TypeError: no TokenUsage, no model's name or no datetime.
         """
+        require("usage", usage, TokenUsage, expected=A_USAGE)
+        if when is not None:
+            require("when", when, datetime, expected="a datetime, or None for now")
         rate = self.get_rate(model)
         if rate is not None:
             return _by_rate(usage, rate, model)
@@ -79,8 +109,14 @@ class CostEstimator:
         return breakdown and breakdown.total_cost
 
     def estimate_tokens(self, n: int, model: str) -> Decimal | None:
-        """USD for sending `n` tokens; None when the model has no known price."""
-        return self.estimate(TokenUsage(prompt_tokens=n, total_tokens=n), model)
+        """USD for sending `n` tokens; None when the model has no known price.
+
+        Raises:
+            TypeError: no whole number, or no model's name.
+            ValueError: below 0.
+        """
+        tokens = whole_number("n", n)
+        return self.estimate(TokenUsage(prompt_tokens=tokens, total_tokens=tokens), model)
 
 
 def response_cost(response: "ModelResponse", estimator: CostEstimator | None = None) -> Decimal | None:
@@ -101,6 +137,29 @@ def response_cost(response: "ModelResponse", estimator: CostEstimator | None = N
 def full_name(provider: str | None, model: str | None) -> str:
     """How rates and the price table know a model."""
     return f"{provider}:{model}" if provider else model or ""
+
+
+def _checked(model: object, rate: object) -> ModelRate:
+    """The rate, checked also where it is a `ModelRate`: one that was copied with an update is not."""
+    require("the model of a rate", model, str, expected=_MODEL)
+    kind = type(rate) if isinstance(rate, ModelRate) else ModelRate
+    require(f"the rate of {model!r}", rate, (ModelRate, Mapping), expected=_RATE)
+    try:
+        return kind.model_validate(dict(cast("Mapping[str, object]", rate)))
+    except ValidationError as error:
+        problems = ", ".join(_problem(detail) for detail in error.errors(include_url=False))
+        raise ValueError(f"found a rate of {model!r} {problems}; expected {_RATE}") from None
+
+
+def _problem(detail: ErrorDetails) -> str:
+    field, message = detail["loc"][0], detail["msg"]
+    match detail["type"]:
+        case "missing":
+            return f"without {field}"
+        case "extra_forbidden":
+            return f"with {field}, which is no field of it"
+        case _:
+            return f"with {field}={detail['input']!r} ({message[0].lower()}{message[1:]})"
 
 
 def _patterns(rates: Mapping[str, ModelRate]) -> list[str]:

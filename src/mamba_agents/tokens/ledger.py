@@ -11,6 +11,8 @@ from decimal import Decimal
 from mamba_agents.errors import BudgetExceededError, BudgetScope, ConfigurationError
 from mamba_agents.tokens.account import Account, Spent
 from mamba_agents.tokens.budget import Window
+from mamba_agents.tokens.given import key_and_window, scope_and_key, scope_and_window, whole_number
+from mamba_agents.tokens.given import usd as money
 
 _NOTHING = Decimal(0)
 
@@ -63,8 +65,9 @@ class Reservation:
         self,
         ledger: "BudgetLedger",
         accounts: Sequence[Account],
-        ask: Ask,
         output_tokens: int,
+        tokens: int,
+        usd: Decimal,
         shortened: BudgetExceededError | None = None,
     ) -> None:
         self._ledger = ledger
@@ -74,11 +77,10 @@ class Reservation:
         """What is set aside for the answer: at most what was asked for."""
         self.shortened = shortened
         """Why that is less than was asked for; None where it is all of it."""
-        self.tokens = ask.tokens(output_tokens)
-        self.usd = ask.usd(output_tokens)
+        self.tokens, self.usd = tokens, usd
         for account in accounts:
-            account.reserved_tokens += self.tokens
-            account.reserved_usd += self.usd
+            account.reserved_tokens += tokens
+            account.reserved_usd += usd
 
     def settle(self, tokens: int = 0, usd: Decimal = _NOTHING) -> None:
         """Count what was used, and leave the rest to others; only the first time counts."""
@@ -118,6 +120,8 @@ class BudgetLedger:
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if not callable(clock):
+            raise TypeError(f"found clock={clock!r}; expected a function that gives seconds, such as time.monotonic")
         self._clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[tuple[BudgetScope, str | None], Account] = {}
@@ -125,6 +129,7 @@ class BudgetLedger:
 
     def spent(self, scope: BudgetScope, key: str | None = None) -> Spent | None:
         """What is spent in a scope as of now; `key` is the run, session or tenant. None where nothing is counted."""
+        scope_and_key(scope, key)
         with self._lock:
             account = self._accounts.get((scope, key))
             if account is None:
@@ -141,17 +146,28 @@ class BudgetLedger:
         usd: Decimal = _NOTHING,
         window: Window | None = None,
     ) -> None:
-        """Count what was spent elsewhere, such as by an earlier process; a tenant needs its `window`."""
+        """Count what was spent elsewhere, such as by an earlier process; a tenant needs its `window`.
+
+        Raises:
+            TypeError: `tokens` that are no whole number, or `usd` that is no Decimal.
+            ValueError: an amount below 0 or not finite, an unknown scope, or a key or window that is not the scope's.
+            ConfigurationError: the tenant is counted by another window already.
+        """
+        scope_and_key(scope, key)
+        key_and_window(scope, key, window)
+        tokens, usd = whole_number("tokens", tokens), money("usd", usd)
         account = self.account(scope, key, window=window)
         with self._lock:
             account.add(tokens, usd, self._clock())
 
     def knows(self, scope: BudgetScope, key: str | None = None) -> bool:
         """Whether anything was counted in a scope."""
+        scope_and_key(scope, key)
         return (scope, key) in self._accounts
 
     def forget(self, scope: BudgetScope, key: str | None = None) -> None:
         """Begin a scope anew, such as that of a session that is deleted."""
+        scope_and_key(scope, key)
         with self._lock:
             account = self._accounts.get((scope, key))
             if account is not None:
@@ -164,11 +180,13 @@ class BudgetLedger:
 
         Raises:
             ConfigurationError: agents that share the ledger have different windows for their tenants.
+            ValueError: an unknown scope or window.
         """
         if scope == "hour" or scope == "day" or scope == "month":
             window = scope
         account = self._accounts.get((scope, key))
         if account is None:
+            scope_and_window(scope, window)
             # One object whichever thread asks first.
             account = self._accounts.setdefault((scope, key), Account(scope, key, window))
         if account.window != window:
@@ -193,10 +211,12 @@ class BudgetLedger:
 
     def try_reserve(self, caps: Sequence[Cap], ask: Ask) -> Reservation | None:
         """Set room aside for the whole of it, if there is that much now."""
+        output_tokens = ask.output_tokens
+        tokens, usd = ask.tokens(output_tokens), ask.usd(output_tokens)
         with self._lock:
-            if (self._waiters and self._line(caps)) or not _fits(caps, ask, self._clock()):
+            if (self._waiters and self._line(caps)) or not _fits(caps, tokens, usd, self._clock()):
                 return None
-            return Reservation(self, [cap.account for cap in caps], ask, ask.output_tokens)
+            return Reservation(self, [cap.account for cap in caps], output_tokens, tokens, usd)
 
     async def reserve(self, caps: Sequence[Cap], ask: Ask, *, wait_seconds: float) -> Reservation:
         """Set room aside, with a shorter answer where what was spent leaves no more.
@@ -231,7 +251,8 @@ class BudgetLedger:
         with self._lock:
             if accounts := reservation.close():
                 self._add(accounts, tokens, usd)
-                self._serve_line()
+                if self._waiters:
+                    self._serve_line()
 
     def _add(self, accounts: Sequence[Account], tokens: int, usd: Decimal) -> None:
         now = self._clock()
@@ -262,7 +283,8 @@ class BudgetLedger:
         if output_tokens < ask.output_tokens:
             more = replace(ask, least_output_tokens=output_tokens + 1)
             shortened = _exceeded(caps, more, reserved=True)
-        return Reservation(self, [cap.account for cap in caps], ask, output_tokens, shortened)
+        accounts = [cap.account for cap in caps]
+        return Reservation(self, accounts, output_tokens, ask.tokens(output_tokens), ask.usd(output_tokens), shortened)
 
     def _serve_line(self) -> None:
         ahead: set[Account] = set()
@@ -295,9 +317,8 @@ async def _wait(woken: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(woken.wait(), seconds)
 
 
-def _fits(caps: Sequence[Cap], ask: Ask, now: float) -> bool:
-    """Whether there is room for the whole of it."""
-    tokens, usd = ask.tokens(ask.output_tokens), ask.usd(ask.output_tokens)
+def _fits(caps: Sequence[Cap], tokens: int, usd: Decimal, now: float) -> bool:
+    """Whether there is room for so much."""
     for cap in caps:
         account = cap.account
         if account.window is not None:

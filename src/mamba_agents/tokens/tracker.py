@@ -2,13 +2,13 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import groupby
 
-from mamba_agents.tokens.config import ModelRate
-from mamba_agents.tokens.cost import CostBreakdown, CostEstimator
+from mamba_agents.tokens.cost import CostBreakdown, CostEstimator, Rate
+from mamba_agents.tokens.given import check_record, check_usage, require, whole_number
 from mamba_agents.tokens.totals import Cell, CostSplit, Total
 from mamba_agents.tokens.usage import RecordKey, RecordKind, Spending, TokenUsage, UsageRecord
 
@@ -16,25 +16,33 @@ from mamba_agents.tokens.usage import RecordKey, RecordKind, Spending, TokenUsag
 class UsageTracker:
     """Keeps one record for every request, and totals. Safe to use from any thread."""
 
-    def __init__(self, cost_rates: Mapping[str, ModelRate] | None = None, *, max_records: int | None = 10_000) -> None:
+    def __init__(self, cost_rates: Mapping[str, Rate] | None = None, *, max_records: int | None = 10_000) -> None:
         """Make an empty tracker.
 
         Beyond `max_records` the oldest records are dropped, so that a long life does not fill the memory; totals and
         breakdowns still have them. None keeps all.
 
         Raises:
-            ValueError: `max_records` below 0.
+            TypeError: `max_records` that is no whole number, or no mapping of names to rates.
+            ValueError: `max_records` below 0, or a rate that is below 0, not finite, or lacks `input` or `output`.
         """
-        if max_records is not None and max_records < 0:
-            raise ValueError(f"found max_records={max_records}; expected 0 or more, or None to keep all")
         self.estimator = CostEstimator(cost_rates)
         """Prices what was recorded without a cost."""
-        self.max_records = max_records
+        self.max_records = None if max_records is None else whole_number("max_records", max_records)
         self._lock = threading.Lock()
         self._clear()
 
     def add(self, records: Sequence[UsageRecord]) -> None:
-        """Keep records, except those of a run that is replayed and that were kept the first time."""
+        """Keep records, all or none, except those of a run that is replayed and that were kept the first time.
+
+        Raises:
+            TypeError: something that is no record, or a field of one that has another type than it says.
+            ValueError: a record made by hand (`kind` is `manual`) with a figure below 0 or not finite.
+        """
+        require("the records", records, Iterable, expected="a list of them, also for a single one")
+        records = list(records)
+        for record in records:
+            check_record(record)
         with self._lock:
             for record in records:
                 key = record.key
@@ -49,7 +57,13 @@ class UsageTracker:
                 self._drop_oldest(self.max_records)
 
     def record_usage(self, usage: TokenUsage, model: str | None = None, tool_name: str | None = None) -> None:
-        """Keep what was used, priced when the model has a known price."""
+        """Keep what was used, priced when the model has a known price.
+
+        Raises:
+            TypeError: no TokenUsage, or figures and names of another type than theirs.
+            ValueError: a figure below 0.
+        """
+        check_usage(usage)
         cost = self.estimator.estimate(usage, model) if model else None
         self.add([UsageRecord(timestamp=datetime.now(UTC), usage=usage, model=model, tool_name=tool_name, cost=cost)])
 
@@ -60,12 +74,16 @@ class UsageTracker:
         model: str | None = None,
         tool_name: str | None = None,
     ) -> None:
-        """Keep one request by its token counts."""
+        """Keep one request by its token counts.
+
+        Raises:
+            TypeError: counts that are no whole numbers, or names that are no text.
+            ValueError: a count below 0.
+        """
+        sent = whole_number("prompt_tokens", prompt_tokens)
+        received = whole_number("completion_tokens", completion_tokens)
         usage = TokenUsage(
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            total_tokens=prompt_tokens + completion_tokens,
-            request_count=1,
+            prompt_tokens=sent, completion_tokens=received, total_tokens=sent + received, request_count=1
         )
         self.record_usage(usage, model, tool_name)
 
@@ -96,6 +114,7 @@ class UsageTracker:
         """
         if model is None:
             return self.get_total().cost
+        require("a model", model, str, expected="its name as text, or None for all")
         spending = self.get_breakdown_by_model().get(model)
         return None if spending is None else spending.cost
 

@@ -55,6 +55,8 @@ class TokenUsage:
     """Those of `completion_tokens` that the model thought with, as far as its provider reports them."""
 
     def __add__(self, other: Self) -> "TokenUsage":
+        if not isinstance(other, TokenUsage):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return NotImplemented  # and so a TypeError that names both types
         total = TokenUsage()
         total.include(self)
         total.include(other)

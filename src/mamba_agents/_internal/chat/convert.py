@@ -18,7 +18,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
 )
 
-from mamba_agents._internal.chat.check import check_chat_messages
+from mamba_agents._internal.chat.check import check_chat_messages, checked_messages
 from mamba_agents._internal.chat.export import request_part_messages, response_messages
 from mamba_agents._internal.chat.load import request_part, response
 from mamba_agents._internal.chat.patch import Patch, difference, patched
@@ -35,15 +35,23 @@ def model_messages_to_dicts(messages: Sequence[ModelMessage]) -> list[ChatMessag
 
     What `dicts_to_model_messages` was given comes out as it was. Left out is what the format cannot say, such as
     usage, timestamps, signatures, cache points, files the model made, and system prompts that held for one request.
+    Half of a surrogate pair is escaped inside the JSON of arguments and results, and stays as it is in text.
+
+    Raises `TypeError` for what is no list of messages, and `ValueError` for a tool's arguments or result that are no
+    JSON, with the index of the message.
     """
+    messages = checked_messages(messages)
     requests = [message for message in messages if isinstance(message, ModelRequest)]
+    latest = requests[-1] if requests else None
     dicts = _latest_instructions(requests)
     tool_names: dict[str, str] = {}
-    for message in messages:
-        if isinstance(message, ModelRequest):
-            dicts.extend(_request_dicts(message, tool_names, is_latest=message is requests[-1]))
-        else:
-            dicts.extend(said := _response_dicts(message))
+    for index, message in enumerate(messages):
+        try:
+            said = _dicts(message, tool_names, is_latest=message is latest)
+        except ValueError as error:
+            raise ValueError(f"Message {index}: {error}.") from error
+        dicts.extend(said)
+        if isinstance(message, ModelResponse):
             tool_names |= _called(said)
     return dicts
 
@@ -51,7 +59,8 @@ def model_messages_to_dicts(messages: Sequence[ModelMessage]) -> list[ChatMessag
 def dicts_to_model_messages(dicts: Iterable[Mapping[str, object]]) -> list[ModelMessage]:
     """Give the history that chat-completions messages tell, ready for `message_history`; the dicts stay as they are.
 
-    Raises `ValueError` with the index of a message that is not a chat message, what was found and what was expected.
+    Raises `TypeError` for what is no list of dicts, and `ValueError` with the index of a message that is not a chat
+    message, what was found and what was expected.
     """
     read: list[_Read] = []
     tool_names: dict[str, str] = {}
@@ -68,6 +77,12 @@ def dicts_to_model_messages(dicts: Iterable[Mapping[str, object]]) -> list[Model
 def _latest_instructions(requests: Sequence[ModelRequest]) -> list[ChatMessage]:
     latest = next((request.instructions for request in reversed(requests) if request.instructions), None)
     return [{"role": "system", "content": latest}] if latest else []
+
+
+def _dicts(message: ModelMessage, tool_names: Mapping[str, str], *, is_latest: bool) -> list[ChatMessage]:
+    if isinstance(message, ModelRequest):
+        return _request_dicts(message, tool_names, is_latest=is_latest)
+    return _response_dicts(message)
 
 
 def _request_dicts(request: ModelRequest, tool_names: Mapping[str, str], *, is_latest: bool) -> list[ChatMessage]:

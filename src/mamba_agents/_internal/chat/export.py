@@ -30,6 +30,7 @@ from pydantic_ai.messages import (
 )
 
 from mamba_agents._internal.chat.content import to_chat_part, warn_left_out
+from mamba_agents._internal.chat.json_text import json_text, marked
 from mamba_agents._internal.chat.types import (
     AssistantChatMessage,
     ChatMessage,
@@ -56,7 +57,7 @@ def request_part_messages(part: ModelRequestPart, tool_names: Mapping[str, str])
             return [_retried(part)]
         case RetryFeedbackPart():
             # Unframed feedback is the application's own voice; framed feedback quotes what the model wrote.
-            text = part.model_response()
+            text = json_text(part, lambda said: said.model_response())
             return [{"role": "system", "content": text} if text == part.content else _user(text)]
         case SpeechPart():
             return _spoken(part)
@@ -99,7 +100,8 @@ class _Draft:
         match part:
             case NativeToolReturnPart():
                 # Its files were shown to the model by the provider; only the text has a place here.
-                self.results.append(_tool(part, part.model_response_str(), self._names()))
+                text = json_text(part, lambda said: said.model_response_str())
+                self.results.append(_tool(part, text, self._names()))
             case ToolCallPart():
                 self.open_calls.append(_call(part))
             case _ if self.results:
@@ -155,7 +157,7 @@ class _Draft:
 
 def _call(part: BaseToolCallPart) -> ChatToolCall:
     # The model's own text is kept, also where it is not JSON; `args_as_json_str` would write it anew.
-    arguments = part.args if isinstance(part.args, str) else part.args_as_json_str()
+    arguments = part.args if isinstance(part.args, str) else json_text(part, lambda said: said.args_as_json_str())
     return {
         "id": part.tool_call_id,
         "type": "function",
@@ -164,7 +166,8 @@ def _call(part: BaseToolCallPart) -> ChatToolCall:
 
 
 def _returned(part: ToolReturnPart, tool_names: Mapping[str, str]) -> list[ChatMessage]:
-    text, files = part.model_response_str_and_user_content()
+    text = json_text(part, lambda said: said.model_response_str_and_user_content()[0])
+    files = marked(part).model_response_str_and_user_content()[1] if part.files else []
     return [_tool(part, text, tool_names), *([_user(files)] if files else [])]
 
 
@@ -177,9 +180,10 @@ def _tool(part: BaseToolReturnPart, text: str, tool_names: Mapping[str, str]) ->
 
 
 def _retried(part: RetryPromptPart) -> ChatMessage:  # pyright: ignore[reportDeprecated]
+    text = json_text(part, lambda said: said.model_response())
     if part.tool_name is None:
-        return {"role": "user", "content": part.model_response()}
-    return {"role": "tool", "tool_call_id": part.tool_call_id, "content": part.model_response()}
+        return {"role": "user", "content": text}
+    return {"role": "tool", "tool_call_id": part.tool_call_id, "content": text}
 
 
 def _user(content: str | Sequence[UserContent]) -> UserChatMessage:
