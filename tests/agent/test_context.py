@@ -1,6 +1,7 @@
 """An agent left running: its requests stay within the window, and its log keeps what was said."""
 
 import asyncio
+import pickle
 from collections.abc import Sequence
 
 import pydantic_ai
@@ -16,7 +17,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo
 
-from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig, TokenCounter
+from mamba_agents import Agent, AgentConfig, AgentResult, AgentSettings, CompactionConfig, TokenCounter
 from mamba_agents.context import CompactContext, CompactionResult, CompactionStrategy
 from mamba_agents.context.laws import check_history
 from mamba_agents.errors import ContextOverflowError
@@ -27,6 +28,7 @@ from tests.agent.strict_model import StrictModel, calls, says
 from tests.helpers import prompts, reply, user
 
 WORDS = "the quick brown fox jumps over the lazy dog " * 20
+UNLIMITED = pydantic_ai.UsageLimits(request_limit=None)
 SLIDING = CompactionConfig(strategy="sliding_window")
 
 
@@ -55,9 +57,7 @@ def test_no_request_inside_a_long_run_is_larger_than_the_window() -> None:
     def look(n: int) -> str:
         return f"{n}: {WORDS}"
 
-    assert (
-        agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None)).output == "done"
-    )
+    assert agent.run_sync("Look at everything.", usage_limits=UNLIMITED).output == "done"
     assert model.refused == []
     assert all(prompts(request) == ["Look at everything."] for request in model.requests)
 
@@ -70,7 +70,7 @@ def test_every_request_after_a_compaction_is_one_that_providers_take() -> None:
     def look(n: int) -> str:
         return f"{n}: {WORDS}"
 
-    agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    agent.run_sync("Look at everything.", usage_limits=UNLIMITED)
     assert [check_history(request) for request in model.requests if check_history(request)] == []
 
 
@@ -94,13 +94,48 @@ def test_what_a_run_took_out_of_its_own_history_is_in_the_log_in_its_place() -> 
     def look(n: int) -> str:
         return f"{n}: {WORDS}"
 
-    agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    agent.run_sync("Look at everything.", usage_limits=UNLIMITED)
     said = agent.session().transcript
     assert [part.content[:3] for message in said for part in message.parts if isinstance(part, ToolReturnPart)] == [
         f"{n}: {WORDS}"[:3] for n in range(30)
     ]
     assert check_history(said) == []
     assert len(said) == 62
+
+
+async def streamed(agent: Agent, prompt: str) -> AgentResult:
+    """The result of a run that was read as text."""
+    stream = agent.stream(prompt, usage_limits=UNLIMITED)
+    assert [piece async for piece in stream]
+    assert stream.result is not None
+    return stream.result
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_result_has_all_that_its_run_said_whatever_a_compaction_took_out(*, remembers: bool, streams: bool) -> None:
+    model = StrictModel(calls(30, "look"), window=4_000)
+    agent = Agent(model, config=config().model_copy(update={"track_context": remembers}))
+
+    @agent.tool_plain
+    def look(n: int) -> str:
+        return f"{n}: {WORDS}"
+
+    prompt = "Look at everything."
+    result = asyncio.run(streamed(agent, prompt)) if streams else agent.run_sync(prompt, usage_limits=UNLIMITED)
+    assert prompts(result.transcript) == [prompt]
+    assert check_history(result.transcript) == []
+    assert len(result.new_messages()) < len(result.transcript) == 62
+    assert {message.run_id for message in result.transcript} == {result.run_id}
+    assert pickle.loads(pickle.dumps(result)).transcript == result.transcript
+
+
+def test_a_run_that_was_not_shortened_has_its_messages_for_a_transcript() -> None:
+    agent = Agent(StrictModel(says("short"), window=4_000), config=config())
+    agent.run_sync("first")
+    result = agent.run_sync("second")
+    assert result.transcript == result.new_messages()
+    assert prompts(result.transcript) == ["second"]
 
 
 def test_a_compaction_stands_in_the_log_after_the_request_it_was_done_for() -> None:
@@ -111,7 +146,7 @@ def test_a_compaction_stands_in_the_log_after_the_request_it_was_done_for() -> N
     def look(n: int) -> str:
         return f"{n}: {WORDS}"
 
-    agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    agent.run_sync("Look at everything.", usage_limits=UNLIMITED)
     events = agent.session().events()
     compactions = [index for index, event in enumerate(events) if isinstance(event, ContextCompacted)]
     assert len(compactions) > 1
@@ -269,7 +304,7 @@ def test_an_agent_without_memory_has_no_context_and_still_keeps_its_runs_within_
     def look(n: int) -> str:
         return f"{n}: {WORDS}"
 
-    result = agent.run_sync("Look at everything.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    result = agent.run_sync("Look at everything.", usage_limits=UNLIMITED)
     assert result.output == "done"
     assert model.refused == []
     assert agent.context_manager is None
@@ -309,7 +344,7 @@ def test_what_a_delegate_said_in_the_same_session_survives_the_compaction_of_its
             await delegate.run("delegate's question")
         return f"{n}: {WORDS}"
 
-    agent.run_sync("Ask.", usage_limits=pydantic_ai.UsageLimits(request_limit=None))
+    agent.run_sync("Ask.", usage_limits=UNLIMITED)
     assert agent.get_context_state().compaction_history
     assert "delegate's question" in prompts(agent.session().transcript)
     assert "delegate's question" in prompts(agent.messages)
@@ -331,7 +366,7 @@ def test_a_run_that_ends_badly_after_a_compaction_keeps_what_was_said_and_what_w
         return f"{n}: {WORDS}"
 
     with pytest.raises((OSError, asyncio.CancelledError)):
-        asyncio.run(agent.run("Look.", usage_limits=pydantic_ai.UsageLimits(request_limit=None)))
+        asyncio.run(agent.run("Look.", usage_limits=UNLIMITED))
     session = agent.session()
     assert sum(isinstance(m, ModelResponse) for m in session.transcript) == 26
     assert agent.get_context_state().compaction_history

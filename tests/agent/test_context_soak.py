@@ -26,14 +26,14 @@ def get_weather(city: str) -> str:
 @pytest.mark.model
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(
-    ("config", "longest"),
+    ("config", "longest", "copies"),
     [
-        pytest.param(QUICK, 0.5 * WINDOW, id="to-half-of-the-window"),
-        pytest.param(CompactionConfig(), WINDOW, id="by-default", marks=pytest.mark.slow),
+        pytest.param(QUICK, 0.5 * WINDOW, 1, id="to-half-of-the-window"),
+        pytest.param(CompactionConfig(), WINDOW, 2, id="by-default", marks=pytest.mark.slow),
     ],
 )
 def test_the_embedded_model_carries_two_hundred_turns_with_tools_through_compaction(
-    config: CompactionConfig, longest: float
+    config: CompactionConfig, longest: float, copies: int
 ) -> None:
     model = create_local_backend(context_window=WINDOW, parallel=1, constrained_tools=True, temperature=0.0)
     agent = Agent(
@@ -48,7 +48,7 @@ def test_the_embedded_model_carries_two_hundred_turns_with_tools_through_compact
         if turn in with_tools:
             prompt, use, most = f"What is the weather in {CITIES[turn % 8]}?", [tools], 32
         else:
-            prompt, use, most = note(turn), [], 1
+            prompt, use, most = " ".join([note(turn)] * copies), [], 1
         agent.run_sync(prompt, toolsets=use, model_settings={"max_tokens": most})
         if len(agent.context_manager.get_compaction_history()) > compactions:
             compactions += 1

@@ -134,6 +134,20 @@ async def test_a_run_that_fails_before_it_begins_frees_the_session() -> None:
     assert (await agent.run("b")).output == "1: b"
 
 
+async def test_a_run_id_belongs_to_one_run_at_a_time() -> None:
+    started = asyncio.Event()
+    agent = Agent(slow_model(started))
+    first = asyncio.create_task(agent.session("a").run("wait", run_id="mine"))
+    await started.wait()
+    with pytest.raises(RuntimeError, match="run_id 'mine', which a run of this agent that is still under way has"):
+        await agent.session("b").run("hello", run_id="mine")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await agent.session("b").run("hello", run_id="mine")).run_id == "mine"
+    assert [row.run_id for row in agent.get_usage_history()] == ["mine", "mine"]
+
+
 def slow_model(started: asyncio.Event) -> FunctionModel:
     async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         if prompts(messages)[-1] == "wait":

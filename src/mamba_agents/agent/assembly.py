@@ -47,11 +47,13 @@ class Layers:
             tools.counter,
             find_window,
             summarizer=self.summarizer,
+            on_account=self.on_account,
             on_compacted=self.transcripts.compacted,
             on_billed=self._billed,
         )
         self._summarizing = self._named_summarizer(settings)
         self.in_order = self._in_order(config)
+        self._chosen_ids: set[str] = set()
 
     def _in_order(self, config: AgentConfig) -> list[AbstractCapability[Any]]:
         """Outermost first; one that is switched off is absent.
@@ -76,13 +78,36 @@ class Layers:
             return None
         return infer_model(named_model(name, settings))
 
-    def summarizer(self, ctx: RunContext[Any] | None, model: Model, session_id: str | None = None) -> Model:
-        """The model that writes summaries of what another is asked; what it costs is spending of the run or session."""
-        model = self._summarizing or model
+    def summarizer(self, model: Model) -> Model:
+        """The model that writes summaries of what another is asked."""
+        return self._summarizing or model
+
+    def on_account(self, ctx: RunContext[Any] | None, model: Model, session_id: str | None = None) -> Model:
+        """The model, what it costs being spending of a run or, between runs, of a session."""
         for layer in self.budget:
             if isinstance(layer, Budget):
                 return layer.model_for(model, ctx, session_id)
         return model
+
+    def begin_run(self, run_id: str | None) -> None:
+        """Have a run under way by the id that its caller chose, by which it is billed.
+
+        Raises:
+            RuntimeError: another run of the agent has it.
+        """
+        if run_id is None:
+            return
+        if run_id in self._chosen_ids:
+            raise RuntimeError(
+                f"found the run_id {run_id!r}, which a run of this agent that is still under way has; expected one for "
+                "each run: leave it out to have one made"
+            )
+        self._chosen_ids.add(run_id)
+
+    def end_run(self, run_id: str | None) -> None:
+        """Have it over."""
+        if run_id is not None:
+            self._chosen_ids.discard(run_id)
 
     async def open_session(self, log: SessionLog) -> None:
         """Count what a session spent before this process, or under another ledger, against its caps."""

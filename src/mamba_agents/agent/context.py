@@ -107,7 +107,11 @@ class SessionContext(ContextManager):
     @override
     def _summarizer(self) -> Model | None:
         model = self._find_model()
-        return None if model is None else self._agent.layers.summarizer(None, model, self._log.session_id)
+        return None if model is None else self._agent.layers.summarizer(model)
+
+    @override
+    def _on_account(self, model: Model) -> Model:
+        return self._agent.layers.on_account(None, model, self._log.session_id)
 
     @override
     def _parameters(self) -> ModelRequestParameters:

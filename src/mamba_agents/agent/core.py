@@ -30,6 +30,7 @@ from mamba_agents.agent.assembly import Layers, Tools
 from mamba_agents.agent.callables import as_function
 from mamba_agents.agent.config import AgentConfig
 from mamba_agents.agent.context import SessionContext
+from mamba_agents.agent.layers.dispatch import SelectiveCapabilities
 from mamba_agents.agent.layers.graceful import registration
 from mamba_agents.agent.layers.seat import Seat, SharedSeat
 from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
@@ -132,6 +133,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             model_settings=with_settings(model_settings, model, self.settings),
             **host,
         )
+        self._root_capability = SelectiveCapabilities.like(self._root_capability)
 
     @classmethod
     def from_settings(cls, settings: AgentSettings, **options: Any) -> Self:
@@ -284,6 +286,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
                 log,
                 self.usage_tracker,
                 self.layers,
+                run_id=options.get("run_id"),
                 answers_calls=user_prompt is None or options.get("deferred_tool_results") is not None,
             )
 

@@ -6,13 +6,16 @@ from typing import Any
 
 from pydantic_ai import AgentRunResult, DeferredToolRequests, RunContext
 from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
-from pydantic_ai.messages import ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.output import OutputDataT
 
 from mamba_agents.agent.layers.metering import UNPRICED_KEY
 from mamba_agents.agent.stops import STOP_REASON_KEY, StopReason
 from mamba_agents.sessions.session import is_from_model
 from mamba_agents.tokens.cost import response_cost
+
+TRANSCRIPT_KEY = "_mamba_transcript"
+"""Where the result of a run that was shortened keeps all that was said."""
 
 
 class AgentResult(AgentRunResult[OutputDataT]):
@@ -36,6 +39,14 @@ class AgentResult(AgentRunResult[OutputDataT]):
         if any(is_from_model(response) and response_cost(response) is None for response in responses):
             return None
         return self.usage.cost or Decimal(0)
+
+    @property
+    def transcript(self) -> list[ModelMessage]:
+        """All that the run said, oldest first, also what a compaction inside it took out of `new_messages()`.
+
+        Whole once the run is over: inside `async with agent.iter(…)` it is `new_messages()` still.
+        """
+        return list(self.__dict__.get(TRANSCRIPT_KEY) or self.new_messages())
 
     @property
     def session_id(self) -> str:

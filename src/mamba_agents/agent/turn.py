@@ -13,6 +13,7 @@ from pydantic_ai.messages import ModelMessage, repair_messages
 from mamba_agents.agent.assembly import Layers
 from mamba_agents.agent.context import usage_events, with_compactions
 from mamba_agents.agent.place import Place, held_places, hold, join_session, leave_session
+from mamba_agents.agent.result import TRANSCRIPT_KEY
 from mamba_agents.agent.run_stream import take_opening_stream
 from mamba_agents.agent.usage_rows import run_rows
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
@@ -26,18 +27,21 @@ type OpenRun = Callable[[list[ModelMessage] | None], AbstractAsyncContextManager
 class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
     """A run that waits for its session, sees the session's history, and is recorded however it ends.
 
-    Without a log it only bills what the run used. A run inside a run of the same session does not wait for it: it
-    sees the history from before the outer run, and is remembered when it ends.
+    `run_id` is the one that the caller chose, if any. Without a log it only bills what the run used. A run inside a run
+    of the same session does not wait for it: it sees the history from before the outer run, and is remembered when it
+    ends.
     """
 
     __slots__ = (
         "_answers_calls",
         "_held",
+        "_holds_id",
         "_layers",
         "_log",
         "_open",
         "_outside",
         "_run",
+        "_run_id",
         "_run_manager",
         "_seen",
         "_stream",
@@ -51,20 +55,25 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         tracker: UsageTracker,
         layers: Layers,
         *,
+        run_id: str | None,
         answers_calls: bool,
     ) -> None:
         self._open = open_run
+        self._run_id = run_id
         self._log = log
         self._tracker = tracker
         self._layers = layers
         self._answers_calls = answers_calls
         self._stream = take_opening_stream()
         self._held: Place | None = None
+        self._holds_id = False
         self._outside: Token[str | None] | None = None
 
     async def __aenter__(self) -> AgentRun[Any, Any]:
         history = None if self._log is None else await self._take_place(self._log)
         try:
+            self._layers.begin_run(self._run_id)
+            self._holds_id = True
             self._run_manager = self._open(history)
             self._run = await self._run_manager.__aenter__()
         except BaseException:
@@ -109,6 +118,8 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         return list(log.messages) or None
 
     def _leave_place(self) -> None:
+        if self._holds_id:
+            self._layers.end_run(self._run_id)
         if self._held is not None:
             self._held.leave()
         if self._outside is not None:
@@ -118,10 +129,13 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         run = self._run
         # The result of a run that has one gives them faster than the run does, and they are the same.
         run_id = run.run_id
-        messages = (run.result or run).new_messages()
+        result = run.result
+        messages = (result or run).new_messages()
         transcript = self._layers.transcripts.finish(run_id)
         if transcript is not None:
             messages = transcript.whole(messages)
+            if result is not None and messages is transcript.messages:
+                result.__dict__[TRANSCRIPT_KEY] = messages
         requests = self._layers.metering.finish(run_id, run.usage)
         estimator = self._tracker.estimator
         self._tracker.add(
@@ -143,7 +157,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
             events += usage_events(transcript.billed, run_id)
         if transcript is not None and transcript.compactions:
             meanwhile = await self._log.store.read(self._log.session_id, self._seen)
-            events = with_compactions(events, transcript, meanwhile, (run.result or run).all_messages())
+            events = with_compactions(events, transcript, meanwhile, (result or run).all_messages())
         events.append(RunEnded(run_id=run_id, outcome=outcome))
         await self._log.append(events)
 

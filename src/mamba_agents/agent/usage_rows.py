@@ -32,7 +32,8 @@ def run_rows(
     for request in requests:
         responses = request.responses()
         measured += responses
-        rows += [_attempt_row(attempt, attempt.usage) for attempt in request.attempts() if attempt.usage is not None]
+        attempts = request.attempts(responses)
+        rows += [_attempt_row(attempt, attempt.usage) for attempt in attempts if attempt.usage is not None]
         rows += [
             _row(response, request.kind, request.seconds, estimator)
             for response in responses

@@ -7,7 +7,13 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from pydantic_ai.settings import ModelSettings
 
-from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult, CompactionStrategy, compacting_with
+from mamba_agents.context.compaction.base import (
+    BuiltInStrategy,
+    CompactionResult,
+    CompactionStrategy,
+    OnAccount,
+    compacting_with,
+)
 from mamba_agents.context.compaction.choice import strategy_named
 from mamba_agents.context.compaction.plan import CompactionPlan, plan_compaction
 from mamba_agents.context.compaction.sliding_window import SlidingWindowStrategy
@@ -55,6 +61,7 @@ class Compactor:
         request: Request,
         target_tokens: int,
         summarizer: Model | None = None,
+        on_account: OnAccount | None = None,
         *,
         at_most_tokens: int | None = None,
     ) -> CompactionResult[ModelMessage]:
@@ -62,11 +69,12 @@ class Compactor:
 
         What the strategy leaves above `at_most_tokens`, the model's window unless said, is left to a sliding window.
 
-        `summarizer` is asked for summaries, or else the model that the config names. The figures of the result are
-        those of the whole request, as its provider would count it.
+        `summarizer` is asked for summaries, or else the model that the config names, and `on_account` puts what is
+        asked of any model on somebody's account. The figures of the result are those of the whole request, as its
+        provider would count it.
         """
         fit = _Fit(self.counter, self.gauge(request.model), request)
-        with compacting_with(summarizer or self._summarizer(request.model)):
+        with compacting_with(summarizer or self._summarizer(request.model), on_account):
             result = await self._by_strategy(list(request.messages), fit.for_messages(target_tokens))
         if at_most_tokens is None:
             at_most_tokens = (await self.windows.limits(request.model, request.settings)).usable

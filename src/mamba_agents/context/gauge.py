@@ -21,9 +21,9 @@ _MEASURED = "_mamba_agents_measured"
 """Where a reply keeps what its request was measured with; comparing, printing and storing do not see it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Measured:
-    """What the size of a request was measured with."""
+    """What the size of a request was measured with. A value, though not frozen: one is made for every request."""
 
     model_name: str | None
     overhead_at_most: int

@@ -2,23 +2,25 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from pydantic_ai import RunContext
-from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
+from pydantic_ai import AgentRunResult, RunContext
+from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering, WrapRunHandler
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestContext
 
 from mamba_agents._internal.identity import ByIdentity
+from mamba_agents._internal.models import Wrappers
 from mamba_agents.context.compaction.base import CompactionResult
 from mamba_agents.context.compactor import Compactor, Request
 from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.gauge import marked_with_size, remember
 from mamba_agents.context.limits import Limits
 from mamba_agents.context.overflow import is_context_overflow
-from mamba_agents.context.recovery import REQUESTING, RecoveringModel, Requesting
+from mamba_agents.context.recovery import RecoveringModel, Requesting
 from mamba_agents.context.replies import ReplyReader
 from mamba_agents.context.windows import FindWindow
 from mamba_agents.errors import ContextOverflowError
@@ -49,9 +51,12 @@ class CompactContext(AbstractCapability[Any]):
     find_window: FindWindow | None = None
     """Gives the window of a model whose config names none; left out, pydantic-ai's profile and price table do."""
 
-    summarizer: Callable[[RunContext[Any], Model], Model] | None = None
+    summarizer: Callable[[Model], Model] | None = None
     """Gives the model that is asked for summaries, from the one that the request is for; left out, it is the one that
     the config names."""
+
+    on_account: Callable[[RunContext[Any], Model], Model] | None = None
+    """Gives the model that is asked for a run in place of another, such as one that keeps to the run's budget."""
 
     on_compacted: OnCompacted | None = None
     on_billed: OnBilled | None = None
@@ -62,7 +67,8 @@ class CompactContext(AbstractCapability[Any]):
         # A class of one's own that cannot be made is an error now.
         is_built_in = isinstance(self.config.strategy, str)
         self._compactor = None if is_built_in else Compactor(self.config, self.token_counter, self.find_window)
-        self._recovering: RecoveringModel | None = None
+        self._recovering = Wrappers(lambda model: RecoveringModel(model, self))
+        self._requesting: dict[str, Requesting] = {}
         self._resent: ByIdentity[ModelMessage, CompactionResult[ModelMessage]] = ByIdentity()
 
     def get_ordering(self) -> CapabilityOrdering:
@@ -87,12 +93,27 @@ class CompactContext(AbstractCapability[Any]):
         by_fraction = 0 if self.config.trigger_fraction is None else int(window * self.config.trigger_fraction)
         return min(window // 2, by_fraction or self.config.trigger_threshold_tokens)
 
+    async def wrap_run(self, ctx: RunContext[Any], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
+        """The run's result; what was kept of its requests ends with it."""
+        try:
+            return await handler()
+        finally:
+            self._requesting.pop(ctx.run_id or "", None)
+
+    def requesting(self, run_id: str | None) -> Requesting | None:
+        """The request that a run makes, the one of this task where no run is named; None outside of runs.
+
+        Streams are made in tasks of their own.
+        """
+        return self._requesting.get(run_id or "") or _requesting.get().get(id(self))
+
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """The request, shortened when it would pass the trigger."""
         requesting = Requesting(ctx, is_streaming=request_context.streaming)
-        REQUESTING.set(requesting)
+        self._requesting[ctx.run_id or ""] = requesting
+        _requesting.set({**_requesting.get(), id(self): requesting})
         if self._resent:
             request_context = self._without_what_was_left_out(ctx, request_context)
         model, parameters = request_context.model, request_context.model_request_parameters
@@ -123,16 +144,20 @@ class CompactContext(AbstractCapability[Any]):
         at_most_tokens: int | None = None,
     ) -> CompactionResult[ModelMessage]:
         """What a compaction leaves of a request, its summaries written by the run's summariser."""
-        summarizer = None
-        if ctx is not None and request.model is not None and self.summarizer is not None:
-            summarizer = self.summarizer(ctx, request.model)
-        return await self.compactor.compact(request, target_tokens, summarizer, at_most_tokens=at_most_tokens)
+        summarizer = on_account = None
+        if request.model is not None and self.summarizer is not None:
+            summarizer = self.summarizer(request.model)
+        if ctx is not None and self.on_account is not None:
+            on_account = partial(self.on_account, ctx)
+        return await self.compactor.compact(
+            request, target_tokens, summarizer, on_account, at_most_tokens=at_most_tokens
+        )
 
     async def after_model_request(
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
         """The response; what it says of the size of its request is compared with what was sent."""
-        requesting = REQUESTING.get()
+        requesting = self.requesting(ctx.run_id)
         if requesting is None:
             return response
         if not requesting.was_shortened:
@@ -215,7 +240,7 @@ class CompactContext(AbstractCapability[Any]):
             parameters=request_context.model_request_parameters,
             settings=request_context.model_settings,
         )
-        return await RecoveringModel(request_context.model, self).recovered(error, sent)
+        return await RecoveringModel(request_context.model, self).recovered(error, sent, self.requesting(ctx.run_id))
 
     def get_wrapper_model(self, model: Model) -> Model | None:
         """The model of a stream, whose refusals of long prompts are met by a shorter one.
@@ -223,14 +248,10 @@ class CompactContext(AbstractCapability[Any]):
         pydantic-ai tells nobody of the error of a stream that does not begin; of all other errors it does, and a
         wrapper costs more than a hook that is seldom called (23 µs a request, 2.62).
         """
-        requesting = REQUESTING.get()
+        requesting = self.requesting(None)
         if not self.config.overflow_retries or (requesting is not None and not requesting.is_streaming):
             return None
-        recovering = self._recovering
-        if recovering is None or recovering.wrapped is not model:
-            # It keeps nothing of a run, so the next request to the same model has the same one.
-            recovering = self._recovering = RecoveringModel(model, self)
-        return recovering
+        return self._recovering.around(model)
 
     def _refuse_what_cannot_fit(self, result: CompactionResult[ModelMessage], limits: Limits, model: Model) -> None:
         """Raise where the least that can be sent is more than the model takes, as far as that is certain."""
@@ -240,6 +261,9 @@ class CompactContext(AbstractCapability[Any]):
             raise ContextOverflowError(
                 current_tokens=result.tokens_after, max_tokens=limits.window, compaction_attempted=True
             )
+
+
+_requesting: ContextVar[dict[int, Requesting]] = ContextVar("mamba_agents_requesting", default={})  # noqa: B039
 
 
 def _is_same(before: Sequence[ModelMessage], after: Sequence[ModelMessage]) -> bool:

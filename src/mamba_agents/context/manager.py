@@ -75,7 +75,7 @@ class ContextManager:
         """Shorten the history to the target now, whatever its size. A history that fits stays as it is."""
         limits = await self._limits()
         request = self._request(await self._read())
-        result = await self._compactor.compact(request, limits.target, self._summarizer())
+        result = await self._compactor.compact(request, limits.target, self._summarizer(), self._on_account)
         if result.responses:
             await self._bill(result.responses)
         if result.tokens_after < result.tokens_before:
@@ -164,6 +164,10 @@ class ContextManager:
     def _summarizer(self) -> Model | None:
         """The model that is asked for summaries; None for the one that the config names."""
         return None
+
+    def _on_account(self, model: Model) -> Model:
+        """The model that is asked in place of one that a strategy asks."""
+        return model
 
     def _instructions(self) -> str:
         """What is sent beside the messages."""

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, override
 
@@ -21,6 +20,10 @@ from mamba_agents.errors import ContextOverflowError
 
 class Shortener(Protocol):
     """Who shortens the requests of runs, and answers for what that costs."""
+
+    def requesting(self, run_id: str | None) -> "Requesting | None":
+        """The request that a run makes, the one of this task where no run is named; None outside of runs."""
+        ...
 
     @property
     def compactor(self) -> Compactor:
@@ -55,7 +58,7 @@ _logger = logging.getLogger("mamba_agents.context")
 
 @dataclass(slots=True)
 class Requesting:
-    """A model request that a run is making. Streams are made in a task of their own, which shares this object."""
+    """A model request that a run is making."""
 
     ctx: RunContext[Any]
     is_streaming: bool = False
@@ -70,10 +73,6 @@ class Requesting:
 
     history: list[ModelMessage] | None = None
     """What was left of the run's history when it was sent again."""
-
-
-REQUESTING: ContextVar[Requesting | None] = ContextVar("mamba_agents_requesting", default=None)
-"""Set before each model request of a run."""
 
 
 class RecoveringModel(WrapperModel):
@@ -100,13 +99,14 @@ class RecoveringModel(WrapperModel):
         except Exception as error:
             if not is_context_overflow(error):
                 raise
-            return await self.recovered(error, self._sent(messages, model_settings, model_request_parameters))
+            sent = self._sent(messages, model_settings, model_request_parameters)
+            return await self.recovered(error, sent, self._shortener.requesting(None))
 
-    async def recovered(self, error: Exception, sent: Request) -> ModelResponse:
+    async def recovered(self, error: Exception, sent: Request, requesting: Requesting | None) -> ModelResponse:
         """The answer to a request that was refused, sent again with less."""
         attempt, parameters = 1, sent.parameters or ModelRequestParameters()
         while True:
-            messages = await self._shorter(sent, error, attempt)
+            messages = await self._shorter(sent, error, attempt, requesting)
             try:
                 return await self.wrapped.request(messages, sent.settings, parameters)
             except Exception as again:
@@ -135,7 +135,8 @@ class RecoveringModel(WrapperModel):
                         raise
                     attempt += 1
                     request = self._sent(messages, model_settings, model_request_parameters)
-                    messages = await self._shorter(request, error, attempt)
+                    requesting = self._shortener.requesting(None if run_context is None else run_context.run_id)
+                    messages = await self._shorter(request, error, attempt, requesting)
             yield stream
 
     def _sent(
@@ -143,7 +144,9 @@ class RecoveringModel(WrapperModel):
     ) -> Request:
         return Request(messages=messages, model=self.wrapped, parameters=parameters, settings=settings)
 
-    async def _shorter(self, sent: Request, error: Exception, attempt: int) -> list[ModelMessage]:
+    async def _shorter(
+        self, sent: Request, error: Exception, attempt: int, requesting: Requesting | None
+    ) -> list[ModelMessage]:
         """The messages to send in place of those that were refused; raises where nothing is left to take out."""
         window, reported = window_in(error), prompt_tokens_in(error)
         size = reported or self._compactor.gauge(self.wrapped).estimate(sent.messages, sent.parameters)
@@ -153,16 +156,16 @@ class RecoveringModel(WrapperModel):
         if attempt <= self._compactor.config.overflow_retries:
             # Where the server told both figures, the first attempt can aim well; all others only lower.
             harder = 1 if attempt == 1 and reported and window else _HARDER**attempt
-            shorter = await self._compacted(
-                replace(sent, reported_tokens=reported), int(min(limits.target, size) * harder)
-            )
+            target_tokens = int(min(limits.target, size) * harder)
+            shorter = await self._compacted(replace(sent, reported_tokens=reported), target_tokens, requesting)
             if shorter is not None:
                 return shorter
         raise ContextOverflowError(current_tokens=size, max_tokens=limits.window, compaction_attempted=True) from error
 
-    async def _compacted(self, sent: Request, target_tokens: int) -> list[ModelMessage] | None:
+    async def _compacted(
+        self, sent: Request, target_tokens: int, requesting: Requesting | None
+    ) -> list[ModelMessage] | None:
         """The messages, shortened; None where there is nothing to take out."""
-        requesting = REQUESTING.get()
         if requesting is None:
             result = await self._shortener.compact(None, sent, target_tokens, at_most_tokens=target_tokens)
         elif self._is_whole_history(requesting, sent):

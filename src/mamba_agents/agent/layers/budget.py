@@ -13,6 +13,7 @@ from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.usage import RunUsage
 
 from mamba_agents._internal.identity import ByIdentity
+from mamba_agents._internal.models import Wrappers
 from mamba_agents.agent.layers.budgeted_model import BudgetedModel
 from mamba_agents.agent.layers.deadline import RunDeadline
 from mamba_agents.agent.layers.hold import RunBudget, Terms
@@ -55,6 +56,7 @@ class Budget(AbstractCapability[Any]):
 
     def __post_init__(self) -> None:
         self._terms = Terms(self.config, self.ledger, self.counter, self.estimator)
+        self._wrappers = Wrappers(lambda model: BudgetedModel(model, self._terms, self._requesting_run))
         self._counted: ByIdentity[ModelResponse, bool] = ByIdentity()
         self._runs: dict[str, RunBudget] = {}
         self._shared = list(self._caps_of_all())
@@ -76,12 +78,14 @@ class Budget(AbstractCapability[Any]):
 
     def get_wrapper_model(self, model: Model) -> Model:
         """The model, which asks for room first."""
-        run = _requesting.get().get(id(self))
-        if run is None:  # outside of a run, as in a worker that makes its requests for it
-            return BudgetedModel(model, self._outside())
-        if run.model is None or run.model.wrapped is not model:
-            run.model = BudgetedModel(model, run)
-        return run.model
+        return self._wrappers.around(model)
+
+    def _requesting_run(self, run_id: str | None) -> RunBudget:
+        """The run that makes a request, the one of this task where none is named: streams are made in others.
+
+        For a worker, which makes requests for a run elsewhere, an account of no run.
+        """
+        return self._runs.get(run_id or "") or _requesting.get().get(id(self)) or self._outside()
 
     async def wrap_tool_execute(
         self,
@@ -141,7 +145,7 @@ class Budget(AbstractCapability[Any]):
         on all runs hold.
         """
         run = self._outside(session_id) if ctx is None else self.run_budget(ctx)
-        return BudgetedModel(model, run, on_settled=self._settled)
+        return BudgetedModel(model, self._terms, lambda _: run, on_settled=self._settled)
 
     def charge_session(self, session_id: str, responses: Sequence[ModelResponse]) -> None:
         """Count responses that were made for a session between runs, but for those of `model_for`."""

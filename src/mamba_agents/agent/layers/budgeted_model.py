@@ -1,7 +1,7 @@
 """The model of a run that has a budget."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from mamba_agents.agent.layers.closing import can_close, closing, last_text
-from mamba_agents.agent.layers.hold import Hold, RunBudget
+from mamba_agents.agent.layers.hold import Hold, RunBudget, Terms
 from mamba_agents.agent.layers.warn import logger
 from mamba_agents.agent.stops import STOP_REASON_KEY
 from mamba_agents.errors import BudgetExceededError
@@ -23,13 +23,19 @@ class BudgetedModel(WrapperModel):
     """A model that asks for room before each request, and settles after it, however the request ends."""
 
     def __init__(
-        self, wrapped: Model, run: RunBudget, *, on_settled: Callable[[ModelResponse], None] | None = None
+        self,
+        wrapped: Model,
+        terms: Terms,
+        find_run: Callable[[str | None], RunBudget],
+        *,
+        on_settled: Callable[[ModelResponse], None] | None = None,
     ) -> None:
         super().__init__(wrapped)
-        self._run = run
+        self._traits = terms.traits(wrapped)
+        self._find_run = find_run
         self._on_settled = on_settled
         # What is asked beside the run's own requests has no text to end with.
-        self._raises = on_settled is not None or run.terms.config.on_exceeded != "stop"
+        self._raises = on_settled is not None or terms.config.on_exceeded != "stop"
 
     async def request(
         self,
@@ -38,10 +44,12 @@ class BudgetedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """The model's response, or what the run ends with at a cap."""
+        run = self._find_run(None)
+        hold = Hold(run, self.wrapped, messages, model_request_parameters, model_settings)
         try:
-            hold = await self._run.hold(self.wrapped, messages, model_settings, model_request_parameters)
+            await run.fill(hold, self._traits)
         except BudgetExceededError as error:
-            return self._closing(error, messages, model_request_parameters)
+            return self._closing(error, hold)
         try:
             response = await self.wrapped.request(messages, hold.settings, model_request_parameters)
         except FallbackExceptionGroup as group:
@@ -68,12 +76,17 @@ class BudgetedModel(WrapperModel):
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """The model's stream, or one of what the run ends with at a cap."""
+        run = self._find_run(None if run_context is None else run_context.run_id)
+        hold = Hold(run, self.wrapped, messages, model_request_parameters, model_settings)
+        closing = None
         try:
-            hold = await self._run.hold(self.wrapped, messages, model_settings, model_request_parameters, streams=True)
+            await run.fill(hold, self._traits, streams=True)
         except BudgetExceededError as error:
-            hold = self._closing(error, messages, model_request_parameters)
-        if isinstance(hold, ModelResponse):
-            yield CompletedStreamedResponse(hold, model_request_parameters=model_request_parameters, replay_events=True)
+            closing = self._closing(error, hold)
+        if closing is not None:
+            yield CompletedStreamedResponse(
+                closing, model_request_parameters=model_request_parameters, replay_events=True
+            )
             return
         opening = self.wrapped.request_stream(messages, hold.settings, model_request_parameters, run_context)
         async with _settled(opening, hold) as stream:
@@ -82,16 +95,14 @@ class BudgetedModel(WrapperModel):
                 stream.get = lambda: self._ended(received(), hold)
             yield stream
 
-    def _closing(
-        self, error: BudgetExceededError, messages: Sequence[ModelMessage], parameters: ModelRequestParameters
-    ) -> ModelResponse:
+    def _closing(self, error: BudgetExceededError, hold: Hold) -> ModelResponse:
         """What the run ends with, or the error."""
-        if self._raises or not can_close(parameters):
+        if self._raises or not can_close(hold.parameters):
             raise error
         logger.warning(error.message)
         # pydantic-ai counts what is answered in the model's place as a request too.
-        self._run.usage.requests -= 1
-        return closing("budget", messages, self._run.run_id, otherwise=f"Stopped at a budget: {error.message}.")
+        hold.run.usage.requests -= 1
+        return closing("budget", hold.messages, hold.run.run_id, otherwise=f"Stopped at a budget: {error.message}.")
 
     def _ended(self, response: ModelResponse, hold: Hold) -> ModelResponse:
         """The response, as the run's last one where it was cut for want of room."""
@@ -103,7 +114,7 @@ class BudgetedModel(WrapperModel):
         # The last tool call is cut too, and a run that ends answers none.
         parts = [part for part in response.parts if not isinstance(part, ToolCallPart)]
         if response.text is None:
-            text = last_text(hold.messages, self._run.run_id) or f"Stopped at a budget: {error.message}."
+            text = last_text(hold.messages, hold.run.run_id) or f"Stopped at a budget: {error.message}."
             parts.append(TextPart(text))
         metadata = {**(response.metadata or {}), STOP_REASON_KEY: "budget"}
         return replace(response, parts=parts, metadata=metadata)

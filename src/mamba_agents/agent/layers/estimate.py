@@ -59,13 +59,12 @@ def _anchor(model: Model, messages: Sequence[ModelMessage]) -> tuple[ModelRespon
     return None
 
 
-def output_limit(model: Model, settings: ModelSettings | None, default: int) -> int:
-    """The most tokens of one answer: what the settings say, or else `default` or a quarter of a smaller window."""
-    own = (settings or {}).get("max_tokens") or (model.settings or {}).get("max_tokens")
-    if own:
-        return own
-    window = model.context_window
-    return default if window is None else max(1, min(default, window // 4))
+def output_limit(model: Model, settings: ModelSettings | None) -> int | None:
+    """The most tokens of one answer, as the settings of the request say or those of its model."""
+    if settings and (most := settings.get("max_tokens")):
+        return most
+    settings = model.settings
+    return settings.get("max_tokens") if settings else None
 
 
 def price_ceiling(model: Model, estimator: CostEstimator) -> PriceCeiling | None:

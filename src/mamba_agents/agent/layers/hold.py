@@ -8,7 +8,6 @@ from typing import cast
 
 from pydantic_ai.messages import ModelMessage, ModelRequestAttempt, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage, RunUsage
 
@@ -51,7 +50,13 @@ class Terms:
         traits = known.get(number)
         if traits is None or traits.model() is not model:
             kept = weakref.ref(model, lambda _: known.pop(number, None))
-            traits = known[number] = Traits(kept, price_ceiling(model, self.estimator), answers_at_most(model))
+            window, most = model.context_window, self.config.max_output_tokens
+            traits = known[number] = Traits(
+                model=kept,
+                ceiling=price_ceiling(model, self.estimator),
+                answers=answers_at_most(model),
+                output_tokens=most if window is None else max(1, min(most, window // 4)),
+            )
         return traits
 
     def cost(self, response: ModelResponse) -> Decimal | None:
@@ -73,7 +78,7 @@ class Terms:
         return None if self.estimator.get_rate(name) is None else self.estimator.estimate(token_usage(usage), name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """What is known of a model before it is asked."""
 
@@ -84,11 +89,15 @@ class Traits:
     answers: int
     """How many answers one request may be billed for."""
 
+    output_tokens: int
+    """The most tokens of an answer to a request that sets no limit: those of the settings, or a quarter of a smaller
+    window."""
+
 
 class RunBudget:
     """One run on a ledger."""
 
-    __slots__ = ("_beside", "_said", "caps", "counts_tokens", "counts_usd", "model", "own", "run_id", "terms", "usage")
+    __slots__ = ("_beside", "_said", "caps", "counts_tokens", "counts_usd", "own", "run_id", "terms", "usage")
 
     def __init__(
         self, terms: Terms, run_id: str | None, usage: RunUsage, own: Sequence[Cap], caps: Sequence[Cap]
@@ -103,45 +112,33 @@ class RunBudget:
         for cap in caps:
             self.counts_usd |= cap.usd is not None
             self.counts_tokens |= cap.tokens is not None
-        self.model: WrapperModel | None = None
-        """What the run's requests go through."""
         self._beside = -1
         self._said: set[object] | None = None
 
-    async def hold(
-        self,
-        model: Model,
-        messages: Sequence[ModelMessage],
-        settings: ModelSettings | None,
-        parameters: ModelRequestParameters,
-        *,
-        streams: bool = False,
-    ) -> "Hold":
-        """Room for a request.
+    async def fill(self, hold: "Hold", traits: Traits, *, streams: bool = False) -> None:
+        """Set room aside for a request.
 
         Raises:
             BudgetExceededError: there is none, or the model's price is unknown and the settings say to block it.
         """
-        traits = self.terms.traits(model)
-        ceiling = self._ceiling(model, traits) if self.counts_usd else _FREE
-        hold = Hold(self, model, messages, parameters, settings, ceiling)
-        config = self.terms.config
-        if config.on_exceeded == "warn" or not (self.counts_tokens or ceiling is not _FREE):
-            return hold
-        output = output_limit(model, settings, config.max_output_tokens)
+        model, settings, terms = hold.model, hold.settings, self.terms
+        config = terms.config
+        if self.counts_usd:
+            hold.ceiling = self._ceiling(model, traits)
+        if config.on_exceeded == "warn" or not (self.counts_tokens or hold.ceiling is not _FREE):
+            return
+        output = output_limit(model, settings) or traits.output_tokens
         answers = 1 if streams else traits.answers
         # The cheap estimate first: it is far from a cap most of the time.
-        bound = self.bound(model, messages, parameters)
-        ask = _ask(bound, output, answers, ceiling)
-        reservation = self.terms.ledger.try_reserve(self.caps, ask)
+        bound = self.bound(model, hold.messages, hold.parameters)
+        reservation = terms.ledger.try_reserve(self.caps, _ask(bound, output, answers, hold.ceiling))
         if reservation is None:
-            closer = close_input(self.terms.counter, model, messages, parameters)
-            ask = _ask(min(bound, closer), output, answers, ceiling)
-            reservation = await self.terms.ledger.reserve(self.caps, ask, wait_seconds=config.wait_seconds)
+            closer = close_input(terms.counter, model, hold.messages, hold.parameters)
+            ask = _ask(min(bound, closer), output, answers, hold.ceiling)
+            reservation = await terms.ledger.reserve(self.caps, ask, wait_seconds=config.wait_seconds)
         hold.reservation = reservation
         if settings is None or settings.get("max_tokens") != reservation.output_tokens:
             hold.settings = cast("ModelSettings", {**(settings or {}), "max_tokens": reservation.output_tokens})
-        return hold
 
     def bound(self, model: Model, messages: Sequence[ModelMessage], parameters: ModelRequestParameters) -> int:
         """The most tokens that a request sends."""
@@ -203,7 +200,7 @@ class Hold:
     settings: ModelSettings | None
     """What the request is sent with: its answer is no longer than there is room for."""
 
-    ceiling: PriceCeiling
+    ceiling: PriceCeiling = _FREE
     reservation: Reservation | None = None
 
     @property

@@ -57,10 +57,10 @@ class MeasuredRequest:
                 return billed
         return billed if answer is None else [*billed, answer]
 
-    def attempts(self) -> list[ModelRequestAttempt]:
-        """What other models of a `FallbackModel` answered first, and was billed."""
+    def attempts(self, responses: Sequence[ModelResponse]) -> list[ModelRequestAttempt]:
+        """What other models of a `FallbackModel` answered before the request's `responses`, and was billed."""
         attempts: list[ModelRequestAttempt] = []
-        for response in self.responses():
+        for response in responses:
             if response.failed_attempts:
                 attempts += response.failed_attempts
         if self._ledger is not None:
@@ -76,11 +76,11 @@ class MeasuredRequest:
 
     def unpriced(self) -> int:
         """The replies whose price is unknown."""
-        count = 0
-        for response in self.responses():
+        count, responses = 0, self.responses()
+        for response in responses:
             if response_cost(response) is None and is_from_model(response):
                 count += 1
-        for attempt in self.attempts():
+        for attempt in self.attempts(responses):
             if attempt.usage is None or attempt.usage.cost is None:
                 count += 1
         return count

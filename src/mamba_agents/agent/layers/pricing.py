@@ -15,15 +15,13 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
-from mamba_agents._internal.models import bare_model, base_url
+from mamba_agents._internal.models import Wrappers, bare_model, base_url
 from mamba_agents.tokens import CostEstimator, ModelRate
 from mamba_agents.tokens.cost import full_name
 from mamba_agents.tokens.servers import server_price
 from mamba_agents.tokens.usage import token_usage
 
 _MILLION = Decimal(1_000_000)
-_MOST_KNOWN = 16
-"""Models remembered: an agent has few, and one that has a new model for every run must not hold them all."""
 
 
 @dataclass
@@ -40,17 +38,15 @@ class CustomRates(AbstractCapability[Any]):
 
     def __post_init__(self) -> None:
         self._estimator = CostEstimator(self.rates)
-        self._known: dict[int, tuple[Model, PricedModel | None]] = {}
+        self._wrappers = Wrappers(self._wrap)
 
     def get_wrapper_model(self, model: Model) -> Model | None:
         """The model, priced, and the same for the same model; None when pydantic-ai knows better."""
-        known = self._known.get(id(model))
-        if known is None or known[0] is not model:
-            is_ours = any(self._is_ours_to_price(member) for member in _members(model))
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            known = self._known[id(model)] = (model, PricedModel(model, self._estimator) if is_ours else None)
-        return known[1]
+        return self._wrappers.around(model)
+
+    def _wrap(self, model: Model) -> "PricedModel | None":
+        is_ours = any(self._is_ours_to_price(member) for member in _members(model))
+        return PricedModel(model, self._estimator) if is_ours else None
 
     def price(self, response: ModelResponse) -> None:
         """Put a cost on a reply that came by another way than a run's, and that nobody priced or priced wrongly."""

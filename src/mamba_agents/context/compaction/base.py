@@ -1,12 +1,13 @@
 """What every compaction strategy is, and what it gives back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, cast, overload
+from typing import Any, ClassVar, cast, overload
 
+from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import Model
 
@@ -115,19 +116,42 @@ class BuiltInStrategy(CompactionStrategy):
         """The same, for native messages only."""
 
 
+type OnAccount = Callable[[Model], Model]
+"""Gives a model whose requests are on somebody's account, in place of one that is asked on his behalf."""
+
+
 @contextmanager
-def compacting_with(model: Model | None) -> Generator[None]:
-    """Have strategies that need a model and were given none use this one, for as long as the context lasts."""
-    token = _model.set(model)
+def compacting_with(model: Model | None, on_account: OnAccount | None = None) -> Generator[None]:
+    """Have strategies that need a model and were given none use this one, for as long as the context lasts.
+
+    What they ask of any model, their own too, is on the account that `on_account` puts it on.
+    """
+    token = _surrounding.set((model, on_account))
     try:
         yield
     finally:
-        _model.reset(token)
+        _surrounding.reset(token)
 
 
 def surrounding_model() -> Model | None:
     """The model that the history at hand is for; None where nobody said."""
-    return _model.get()
+    return _surrounding.get()[0]
 
 
-_model: ContextVar[Model | None] = ContextVar("mamba_agents_compaction_model", default=None)
+def on_account(model: Model) -> Model:
+    """The model, its requests on the account of whoever's history is at hand."""
+    put_on = _surrounding.get()[1]
+    return model if put_on is None else put_on(model)
+
+
+def agent_on_account(agent: AbstractAgent[None, Any]) -> AbstractContextManager[None]:
+    """Have an agent ask its model on that account; an agent that has none, or a name for one, asks it as it does."""
+    model = agent.model
+    if not isinstance(model, Model) or (put := on_account(model)) is model:
+        return nullcontext()
+    return agent.override(model=put)
+
+
+_surrounding: ContextVar[tuple[Model | None, OnAccount | None]] = ContextVar(
+    "mamba_agents_compaction_model", default=(None, None)
+)

@@ -11,6 +11,7 @@ from pydantic_ai.exceptions import RunCancelled, RunTimedOut
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
 
+from mamba_agents.context.compaction.base import agent_on_account
 from mamba_agents.context.compaction.layout import Layout, Span
 from mamba_agents.context.compaction.references import texts_of
 
@@ -53,7 +54,7 @@ async def scores_by(source: AbstractAgent[None, object] | Model, layout: Layout,
     """
     asked = list(units[-_MOST_UNITS:])
     agent: AbstractAgent[None, object] = Agent(source) if isinstance(source, Model) else source
-    with capture_run_messages() as said:
+    with capture_run_messages() as said, agent_on_account(agent):
         try:
             # An empty history, since an agent with a memory would go on with what it said before.
             run = await agent.run(

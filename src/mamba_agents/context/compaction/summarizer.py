@@ -13,6 +13,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 from pydantic_core import to_jsonable_python
 
+from mamba_agents.context.compaction.base import agent_on_account, on_account
 from mamba_agents.context.compaction.summary import (
     Summary,
     SummaryFailed,
@@ -181,7 +182,7 @@ class Summarizer:
     async def _ask_model(self, model: Model, request: str, max_tokens: int) -> str:
         # Straight to the model: no agent's instructions, tools or capabilities have a say in it.
         prompt = ModelRequest(parts=[UserPromptPart(request)], instructions=summary_instructions(max_tokens))
-        response = await model_request(model, [prompt], model_settings=_settings(model, max_tokens))
+        response = await model_request(on_account(model), [prompt], model_settings=_settings(model, max_tokens))
         self._billed.append(response)
         if response.finish_reason == "content_filter":
             raise SummaryFailed("the summariser's provider filtered the reply", self._billed)
@@ -191,7 +192,7 @@ class Summarizer:
         # Typed output that is cut off is worth nothing, so only text is limited ahead.
         limit = ModelSettings(max_tokens=max_tokens) if agent.output_type is str else None
         told = summary_instructions(max_tokens)
-        with capture_run_messages() as said:
+        with capture_run_messages() as said, agent_on_account(agent):
             try:
                 # An empty history, since an agent with a memory would go on with what it said before.
                 result = await agent.run(request, message_history=[], instructions=told, model_settings=limit)
