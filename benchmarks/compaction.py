@@ -35,7 +35,7 @@ _TARGETS: dict[type[CompactionStrategy], float] = {
     SlidingWindowStrategy: 0.05,
     ImportanceScoringStrategy: 0.05,
     SelectivePruningStrategy: 0.35,
-    HybridStrategy: 0.35,
+    HybridStrategy: 0.05,
 }
 """The most that a compaction may take of a full count once the counts are known."""
 

@@ -13,8 +13,8 @@ import bm25s
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelRequestPart, ToolReturnPart
 
 from benchmarks.cuts.cut import Cut
+from benchmarks.cuts.units import Unit
 from benchmarks.cuts.values import holds, text
-from mamba_agents.context.units import Unit
 from mamba_agents.tokens import TokenCounter
 
 type Baseline = Callable[[Cut, TokenCounter], list[ModelMessage]]

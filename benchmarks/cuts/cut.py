@@ -7,10 +7,10 @@ from itertools import chain
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, UserPromptPart
 
+from benchmarks.cuts.units import Unit, starts_turn, units_of
 from benchmarks.cuts.values import holds, text, used_values
 from benchmarks.transcripts.generated import Transcript
 from mamba_agents.context.laws import check_history
-from mamba_agents.context.units import Unit, starts_turn, units_of
 from mamba_agents.tokens import TokenCounter
 
 FRACTIONS = (0.5, 0.25)

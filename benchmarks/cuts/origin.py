@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pydantic_ai.messages import ModelMessage, ModelRequestPart, ModelResponsePart, ToolCallPart, ToolReturnPart
 
+from benchmarks.cuts.units import units_of
 from benchmarks.cuts.values import holds, text_of
-from mamba_agents.context.units import units_of
 
 
 def origin(messages: Sequence[ModelMessage], value: str | float) -> str:

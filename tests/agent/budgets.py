@@ -12,7 +12,9 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.usage import RequestUsage
 
 from mamba_agents import Agent, AgentSettings
-from mamba_agents.agent.layers.budget import budget_layers
+from mamba_agents.agent.layers.budget import Budget
+from mamba_agents.agent.layers.deadline import RunDeadline
+from mamba_agents.agent.layers.loop_guard import LoopGuard
 from mamba_agents.tokens import BudgetConfig, BudgetLedger, CostEstimator, ModelRate, TokenCounter
 from mamba_agents.tokens.account import Spent
 
@@ -59,7 +61,19 @@ def replies(*responses: ModelResponse | str, sent: int = 10, received: int = 10)
 
 
 def layers(config: BudgetConfig, ledger: BudgetLedger | None = None) -> list[Any]:
-    return budget_layers(config, ledger or BudgetLedger(), TokenCounter(), CostEstimator(RATES))
+    return budget_layers(config, ledger or BudgetLedger(), CostEstimator(RATES))
+
+
+def budget_layers(config: BudgetConfig, ledger: BudgetLedger, estimator: CostEstimator) -> list[Any]:
+    """The layers of a budget for pydantic-ai's own agent, outermost first."""
+    found: list[Any] = []
+    if config.max_repeated_calls is not None:
+        found.append(LoopGuard(config.max_repeated_calls, config.on_exceeded))
+    if config.run_seconds is not None:
+        found.append(RunDeadline(config.run_seconds, config.on_exceeded))
+    if config.caps_spending:
+        found.append(Budget(config, ledger, TokenCounter(), estimator))
+    return found
 
 
 def budgeted(

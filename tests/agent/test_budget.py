@@ -19,7 +19,9 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.settings import ModelSettings
 
 from mamba_agents import Agent, AgentConfig, CompactionConfig
-from mamba_agents.agent.layers.budget import Budget, budget_layers
+from mamba_agents.agent.layers.budget import Budget
+from mamba_agents.agent.layers.deadline import RunDeadline
+from mamba_agents.agent.layers.loop_guard import LoopGuard
 from mamba_agents.backends import create_openai_compatible_backend
 from mamba_agents.context import ImportanceScoringStrategy, SummarizeOlderStrategy
 from mamba_agents.errors import BudgetExceededError
@@ -31,18 +33,33 @@ from mamba_agents.tokens import (
     CostEstimator,
     ModelRate,
     TenantBudget,
-    TokenCounter,
 )
-from tests.agent.budgets import PRICE, budgeted, is_settled, layers, obedient, plain, priced, replies, spent, usage
-from tests.helpers import call, reply, user
+from tests.agent.budgets import (
+    PRICE,
+    budget_layers,
+    budgeted,
+    is_settled,
+    layers,
+    obedient,
+    plain,
+    priced,
+    replies,
+    spent,
+    usage,
+)
+from tests.helpers import call, echo, reply, user
 
 pytestmark = pytest.mark.anyio
 
 
 def test_what_is_off_is_absent() -> None:
-    assert layers(BudgetConfig()) == []
-    assert len(layers(BudgetConfig(run_seconds=5))) == 1
-    assert len(layers(BudgetConfig(run_usd=5, run_seconds=5, max_repeated_calls=3))) == 3
+    def of_a_budget(config: BudgetConfig) -> list[type]:
+        kinds = LoopGuard, RunDeadline, Budget
+        return [type(layer) for layer in budgeted(echo(), config).layers.in_order if isinstance(layer, kinds)]
+
+    assert of_a_budget(BudgetConfig()) == []
+    assert of_a_budget(BudgetConfig(run_seconds=5)) == [RunDeadline]
+    assert of_a_budget(BudgetConfig(run_usd=5, run_seconds=5, max_repeated_calls=3)) == [LoopGuard, RunDeadline, Budget]
 
 
 @pytest.mark.parametrize("unit", ["usd", "tokens"])
@@ -430,7 +447,7 @@ async def test_a_reader_of_a_stream_may_run_another_agent_on_a_scarce_budget() -
 
 async def test_a_local_model_costs_nothing_and_meets_token_caps_only() -> None:
     local = create_openai_compatible_backend("gpt-4o", base_url="http://127.0.0.1:9/v1")
-    (layer,) = budget_layers(BudgetConfig(day_usd=1), BudgetLedger(), TokenCounter(), CostEstimator())
+    (layer,) = budget_layers(BudgetConfig(day_usd=1), BudgetLedger(), CostEstimator())
     assert isinstance(layer, Budget)
     ceiling = layer._terms.traits(local).ceiling
     assert ceiling is not None
@@ -441,9 +458,7 @@ async def test_a_free_model_is_asked_when_the_money_is_gone() -> None:
     ledger = BudgetLedger()
     ledger.charge("day", usd=Decimal(5))
     free = CostEstimator({"priced": ModelRate(input=Decimal(0), output=Decimal(0))})
-    agent = Agent(
-        priced(obedient(5, 5)), capabilities=budget_layers(BudgetConfig(day_usd=1), ledger, TokenCounter(), free)
-    )
+    agent = Agent(priced(obedient(5, 5)), capabilities=budget_layers(BudgetConfig(day_usd=1), ledger, free))
     assert (await agent.run("Hi")).stop_reason == "completed"
 
 
@@ -461,12 +476,33 @@ async def test_an_unpriced_model_may_be_allowed_without_a_word() -> None:
     assert (await agent.run("Hi")).stop_reason == "completed"
 
 
-@pytest.mark.parametrize("on_exceeded", ["raise", "warn"])
-async def test_an_unpriced_model_may_be_blocked(on_exceeded: Any) -> None:
+@pytest.mark.parametrize("on_exceeded", ["stop", "raise", "warn"])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_unpriced_model_may_be_blocked_which_raises_whatever_happens_at_a_cap(
+    on_exceeded: Any, streams: bool
+) -> None:
+    asked: list[int] = []
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        asked.append(len(messages))
+        yield "never sent"
+
     config = BudgetConfig(day_usd=1, on_unpriced="block", on_exceeded=on_exceeded)
-    agent = budgeted(priced(obedient(5, 5), "unheard-of"), config)
+    agent = budgeted(priced(obedient(5, 5), "unheard-of", stream_function=stream), config)
     with pytest.raises(BudgetExceededError, match="nothing was sent"):
-        await agent.run("Hi")
+        await (drain(agent) if streams else agent.run("Hi"))
+    assert asked == []
+
+
+@pytest.mark.parametrize("sent", [-50, 10])
+async def test_a_provider_that_reports_less_than_nothing_gives_no_budget_back(sent: int) -> None:
+    ledger = BudgetLedger()
+    agent = budgeted(priced(obedient(5, 5)), BudgetConfig(day_tokens=10_000, day_usd=1, max_output_tokens=100), ledger)
+    await agent.run("Hi")
+    wrong = ModelResponse(parts=[TextPart("ok")], usage=usage(sent, -10))
+    await budgeted(priced(lambda messages, info: wrong), BudgetConfig(day_tokens=10_000, day_usd=1), ledger).run("Hi")
+    assert spent(ledger).tokens > 10
+    assert spent(ledger).usd >= 10 * PRICE
 
 
 async def test_nobody_asks_for_prices_where_only_tokens_are_capped() -> None:

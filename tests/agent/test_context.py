@@ -211,10 +211,26 @@ def test_a_prompt_that_cannot_be_shortened_ends_in_an_error_with_the_figures() -
     assert model.requests == []
 
 
-def test_without_retries_a_providers_refusal_is_the_providers_own_error() -> None:
+@pytest.mark.parametrize("run", entry_points.ALL, ids=lambda run: run.__name__)
+def test_without_retries_a_refusal_is_told_with_its_figures_and_that_nothing_was_tried(
+    run: entry_points.EntryPoint,
+) -> None:
     model = StrictModel(says("never"), window=500, says_window=False)
-    with pytest.raises(pydantic_ai.ModelContextWindowExceededError):
-        Agent(model, config=config(overflow_retries=0)).run_sync(WORDS * 10)
+    with pytest.raises(ContextOverflowError, match=r"not tried: set context\.overflow_retries") as caught:
+        asyncio.run(run(Agent(model, config=config(overflow_retries=0)), WORDS * 10))
+    assert (caught.value.current_tokens, caught.value.max_tokens) == (model.refused[0], 500)
+    assert not caught.value.compaction_attempted
+    assert isinstance(caught.value.__cause__, pydantic_ai.ModelContextWindowExceededError)
+    assert len(model.refused) == 1
+
+
+def test_without_retries_too_a_request_that_was_compacted_before_it_was_refused_says_so() -> None:
+    model = StrictModel(says("never"), window=2_000, says_window=False)
+    agent = Agent(model, config=config(overflow_retries=0, trigger_threshold_tokens=4_000, target_tokens=3_000))
+    agent.context_manager.add_messages([user(WORDS), reply(WORDS)] * 20)
+    with pytest.raises(ContextOverflowError) as caught:
+        agent.run_sync(WORDS)
+    assert caught.value.compaction_attempted
     assert len(model.refused) == 1
 
 

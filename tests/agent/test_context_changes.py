@@ -1,7 +1,6 @@
 """Requests stay within the window when what they carry changes, and nothing is lost when replies look alike."""
 
 import asyncio
-from collections.abc import Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +17,7 @@ from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig
 from mamba_agents.agent.message_utils import model_messages_to_dicts
 from mamba_agents.context import check_history
 from mamba_agents.errors import ConfigurationError
-from mamba_agents.sessions import ContextCompacted, MemoryStore, Session, SessionEvent
+from mamba_agents.sessions import ContextCompacted, MemoryStore, Session, StoredEvents
 from tests.agent.strict_model import StrictModel, calls, says
 from tests.helpers import prompts, reply, user
 
@@ -147,7 +146,7 @@ def test_replies_of_one_and_the_same_moment_are_all_in_the_log() -> None:
 class CopyingStore(MemoryStore):
     """Gives copies of what it keeps, as a database does."""
 
-    async def read(self, session_id: str, from_seq: int = 0) -> Sequence[SessionEvent]:
+    async def read(self, session_id: str, from_seq: int = 0) -> StoredEvents:
         return deepcopy(await super().read(session_id, from_seq))
 
 

@@ -46,9 +46,21 @@ class Refusing(ModelServer):
 class Cutting(ModelServer):
     """A server that reads the last 2,000 tokens of what it is sent."""
 
+    size_of = staticmethod(tokens_of)
+
     def answer(self, body: dict[str, Any]) -> Answer:
-        size = min(tokens_of(body), 2_000)
+        size = min(self.size_of(body), 2_000)
         return Answer("ok", usage={"prompt_tokens": size, "completion_tokens": 2, "total_tokens": size + 2})
+
+
+def spoken_tokens_of(body: dict[str, Any]) -> int:
+    return sum(TokenCounter().count(message["content"]) + 4 for message in body["messages"])
+
+
+class CuttingChats(Cutting):
+    """One that counts short messages as models do, and not as JSON."""
+
+    size_of = staticmethod(spoken_tokens_of)
 
 
 @pytest.mark.parametrize("run", entry_points.ALL, ids=lambda run: run.__name__)
@@ -102,12 +114,29 @@ def test_a_server_that_cuts_the_prompt_and_says_nothing_is_noticed_and_met(caplo
         assert max(map(tokens_of, server.bodies[1:])) <= 2_000
 
 
+@pytest.mark.parametrize("words", [1, 2, 5, 20])
+@pytest.mark.parametrize("name", ["gpt-4o", "llama3.2"])
+@pytest.mark.parametrize("said", [{}, {"window_tokens": 16_000}], ids=["no window said", "too large a window said"])
+def test_a_server_that_cuts_a_chat_of_short_turns_is_noticed_soon(words: int, name: str, said: dict[str, int]) -> None:
+    with serving(kind=CuttingChats) as server, warnings.catch_warnings(record=True, action="always") as caught:
+        context = SLIDING.model_copy(update=said)
+        agent = Agent(create_ollama_backend(name, base_url=server.url), config=AgentConfig(context=context))
+        for turn in range(260 // words + 10):
+            agent.run_sync(f"{turn}: " + "please note this short sentence of mine. " * words)
+        sizes = list(map(spoken_tokens_of, server.bodies))
+    assert [warning.category for warning in caught] == [SilentTruncationWarning]
+    assert 2_000 < max(sizes) < 3_000
+    assert max(sizes[sizes.index(max(sizes)) + 1 :]) <= 2_000
+
+
 def test_a_server_that_reads_all_raises_no_alarm() -> None:
     with serving(kind=Cutting) as server, warnings.catch_warnings(action="error"):
         agent = Agent(create_ollama_backend("llama3.2", base_url=server.url), config=AgentConfig(context=SLIDING))
         for turn in range(8):
             agent.run_sync(f"{turn}: {WORDS[:400]}")
-        assert len(server.bodies) == 8
+        for turn in range(20):
+            agent.run_sync(f"{turn}?")
+        assert len(server.bodies) == 28
 
 
 def test_another_model_may_write_the_summaries_named_as_an_agents_is() -> None:

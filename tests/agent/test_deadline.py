@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from pydantic_ai.exceptions import ModelContextWindowExceededError
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.profiles import ModelProfile
 
+from mamba_agents import Agent, AgentConfig, CompactionConfig
 from mamba_agents.agent.layers.deadline import RunDeadline
 from mamba_agents.context.laws import check_history
 from mamba_agents.errors import BudgetExceededError
+from mamba_agents.sessions import ContextCompacted
 from mamba_agents.tokens import BudgetConfig, BudgetLedger, BudgetWarning
-from tests.agent.budgets import budgeted, is_settled, obedient, plain, priced, replies, spent
-from tests.helpers import call
+from tests.agent.budgets import PRICE, budgeted, is_settled, obedient, plain, priced, replies, spent, usage
+from tests.helpers import call, reply, user
 
 pytestmark = pytest.mark.anyio
 
@@ -169,6 +173,83 @@ async def test_waiting_for_room_in_a_budget_takes_time_too() -> None:
     holds.cancel()
     await asyncio.gather(holds, return_exceptions=True)
     assert is_settled(spent(ledger))
+
+
+def summing_up(config: BudgetConfig, *, hangs_at: int = 1) -> tuple[Agent[Any, Any], list[int]]:
+    """An agent that sums up first, in several requests of which one hangs, and what it asked for by then."""
+    asked: list[int] = []
+    answers = [reply("ok"), call("look")]
+
+    async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if "You write the notes" not in (info.instructions or ""):
+            return answers.pop()
+        asked.append(len(asked))
+        if len(asked) == hangs_at:
+            await asyncio.sleep(0.1 if config.on_exceeded == "warn" else FOREVER)
+        return ModelResponse(parts=[TextPart("## Goal\ncount foxes")], usage=usage(300, 20))
+
+    model = FunctionModel(respond, model_name="priced", profile=ModelProfile(context_window=4_000))
+    context = CompactionConfig(strategy="summarize_older", trigger_threshold_tokens=2_000, target_tokens=1_500)
+    agent = budgeted(model, config, config=AgentConfig(context=context))
+    return agent, asked
+
+
+async def run_after_much(agent: Agent[Any, Any]) -> Any:
+    said = [user("the quick brown fox " * 100), reply("ok")] * 20
+    await asyncio.to_thread(agent.session().context.add_messages, said)
+    return await agent.run("Hi")
+
+
+IN_TIME = {"day_tokens": 10**6, "day_usd": 1, "run_seconds": 0.3}
+
+
+async def test_a_summary_that_hangs_is_left_with_the_history_as_it_was_and_what_it_took_is_billed() -> None:
+    agent, asked = summing_up(BudgetConfig(**IN_TIME), hangs_at=2)
+    result = await run_after_much(agent)
+    assert (result.stop_reason, result.usage.requests, len(asked)) == ("timeout", 2, 2)
+    events = await asyncio.to_thread(agent.session().events)
+    assert not any(isinstance(event, ContextCompacted) for event in events)
+    assert len(await asyncio.to_thread(lambda: agent.messages)) == 42
+    whole, cut = agent.get_usage_history()
+    assert (whole.kind, whole.cost, whole.is_complete) == ("compaction", 320 * PRICE, True)
+    assert (cut.kind, cut.cost, cut.is_complete) == ("compaction", None, False)
+    assert result.usage.total_tokens == 320
+    assert spent(agent.budget_ledger).tokens > 320
+    assert is_settled(spent(agent.budget_ledger))
+    assert [result.cost, agent.get_cost(), await asyncio.to_thread(lambda: agent.session().cost)] == [None] * 3
+    assert (await asyncio.to_thread(lambda: agent.session().usage)).total_tokens == 320
+
+
+async def test_a_summary_that_hangs_may_raise_instead() -> None:
+    agent, _ = summing_up(BudgetConfig(**IN_TIME, on_exceeded="raise"))
+    with pytest.raises(BudgetExceededError, match=r"raise budget\.run_seconds"):
+        await run_after_much(agent)
+
+
+async def test_a_summary_that_takes_long_may_only_be_warned_of() -> None:
+    agent, asked = summing_up(BudgetConfig(run_seconds=0.05, on_exceeded="warn"))
+    agent.tool_plain(name="look")(lambda: asked.append(-1))
+    with pytest.warns(BudgetWarning) as caught:
+        result = await run_after_much(agent)
+    assert (result.output, result.stop_reason, len(caught)) == ("ok", "completed", 1)
+    assert any(row.kind == "compaction" and row.is_complete for row in agent.get_usage_history())
+
+
+async def test_a_summary_in_place_of_a_refused_request_has_no_more_time_than_the_run() -> None:
+    refused: list[int] = []
+
+    async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if "You write the notes" in (info.instructions or ""):
+            await asyncio.sleep(FOREVER)
+        refused.append(len(messages))
+        raise ModelContextWindowExceededError("m", "maximum context length exceeded")
+
+    context = CompactionConfig(strategy="summarize_older", preserve_recent_turns=1)
+    agent = budgeted(
+        FunctionModel(respond, model_name="priced"), BudgetConfig(run_seconds=0.2), config=AgentConfig(context=context)
+    )
+    result = await run_after_much(agent)
+    assert (result.stop_reason, len(refused)) == ("timeout", 1)
 
 
 @pytest.mark.parametrize("where", ["model", "tool", "stream"])

@@ -19,18 +19,16 @@ from pydantic_ai.usage import RequestUsage
 
 from mamba_agents import Agent
 from mamba_agents.agent.layers.dispatch import SelectiveCapabilities
+from mamba_agents.agent.layers.hooks import HOOKS
+from mamba_agents.agent.layers.seat import Seat
 from mamba_agents.config import AgentSettings
 from mamba_agents.tokens import ModelRate
 from tests.helpers import call, echo, reply, script
 
 pytestmark = pytest.mark.anyio
 
-HOOKS = [
-    name
-    for name, member in vars(AbstractCapability).items()
-    if inspect.isfunction(member) and (name.startswith(("before_", "after_", "wrap_", "on_", "prepare_")))
-]
-LEFT_OUT = [name for name in HOOKS if vars(SelectiveCapabilities).get(name) is not None]
+IN_RUNS = [name for name in sorted(HOOKS) if name.startswith(("before_", "after_", "wrap_", "on_", "prepare_"))]
+LEFT_OUT = [name for name in IN_RUNS if vars(SelectiveCapabilities).get(name) is not None]
 """Those that are not asked of a capability that has none of its own."""
 
 
@@ -45,7 +43,7 @@ def recording(base: type[AbstractCapability[Any]] = AbstractCapability) -> tuple
 
         return hook
 
-    kind = type("Recording", (base,), {name: recorded(name) for name in HOOKS})
+    kind = type("Recording", (base,), {name: recorded(name) for name in IN_RUNS})
     return kind(), called
 
 
@@ -199,3 +197,44 @@ async def test_an_agent_that_runs_inside_a_hook_of_another_leaves_that_ones_mode
     outer = Agent(model, settings=settings, capabilities=[Asks()])
     await outer.run("go")
     assert [agent.get_cost() for agent in (inner, outer)] == [Decimal("0.001"), Decimal("0.001")]
+
+
+async def test_a_layer_with_a_hook_that_its_seat_does_not_pass_on_is_refused() -> None:
+    class Counts(AbstractCapability[Any]):
+        async def before_model_request(self, ctx: RunContext[Any], request_context: Any) -> Any:
+            return request_context
+
+        async def before_run(self, ctx: RunContext[Any]) -> None:
+            raise AssertionError
+
+    with pytest.raises(TypeError, match="found Counts with before_run, which nobody would ask it for here"):
+        Seat(layers=[Counts()])
+
+
+@pytest.mark.parametrize("hook", sorted(HOOKS))
+async def test_a_seat_passes_a_hook_on_or_refuses_it(hook: str) -> None:
+    capability = type("One", (AbstractCapability,), {hook: lambda self, *arguments, **named: None})()
+    if hook in vars(Seat):
+        assert Seat(layers=[capability]).layers == [capability]
+    else:
+        with pytest.raises(TypeError, match=f"found One with {hook}"):
+            Seat(layers=[capability])
+
+
+async def test_layers_without_a_hook_for_errors_are_not_asked_for_one() -> None:
+    asked: list[str] = []
+
+    class Mends(AbstractCapability[Any]):
+        async def on_tool_execute_error(self, ctx: RunContext[Any], *, error: Exception, **named: Any) -> Any:
+            asked.append(str(error))
+            return "mended"
+
+    seat = Seat(layers=[AbstractCapability[Any](), Mends()])
+    agent = pydantic_ai.Agent(script(call("fail"), "done"), capabilities=[seat])
+
+    @agent.tool_plain
+    def fail() -> str:
+        raise OSError("no")
+
+    assert (await agent.run("go")).output == "done"
+    assert asked == ["no"]

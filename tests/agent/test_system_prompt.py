@@ -85,3 +85,11 @@ async def test_an_agent_without_one_sends_none() -> None:
     assert agent.get_system_prompt() == ""
     await agent.run("a")
     assert sent == [(None, 1)]
+
+
+async def test_a_system_prompt_that_is_no_text_is_refused_and_the_old_one_stays() -> None:
+    agent = Agent(tells_its_prompt(), system_prompt="Be brief.")
+    for replace in (agent.set_system_prompt, agent.session().context.set_system_prompt):
+        with pytest.raises(TypeError, match="found int as the system prompt; expected text"):
+            replace(5)  # type: ignore[arg-type]
+    assert agent.get_system_prompt() == "Be brief."

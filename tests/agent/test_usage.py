@@ -21,11 +21,11 @@ from pydantic_ai.usage import RequestUsage
 
 from mamba_agents.agent import Agent, AgentConfig
 from mamba_agents.agent.layers.metering import MeasureRequests
-from mamba_agents.agent.layers.pricing import CustomRates
+from mamba_agents.agent.layers.pricing import PriceRequests
 from mamba_agents.agent.usage_rows import response_rows, run_rows
-from mamba_agents.backends import create_ollama_backend, create_openai_compatible_backend
+from mamba_agents.backends import create_ollama_backend
 from mamba_agents.config import AgentSettings
-from mamba_agents.tokens import BudgetConfig, ModelRate, UsageRecord, UsageTracker
+from mamba_agents.tokens import BudgetConfig, CostEstimator, ModelRate, UsageRecord, UsageTracker
 from tests.backends.server import Answer, chunk, serving, tool_call
 from tests.helpers import call, echo, reply
 
@@ -344,7 +344,7 @@ class Summarize(AbstractCapability[Any]):
 
     async def before_model_request(self, ctx: RunContext[Any], request_context: Any) -> Any:
         ctx.usage.incr(self.reply.usage)
-        self.metering.billed(ctx, [self.reply], "compaction")
+        self.metering.billed(ctx, [self.reply])
         return request_context
 
 
@@ -397,21 +397,24 @@ PRIVATE = {"provider_name": "openai", "provider_url": "http://10.0.0.1/v1"}
 async def test_a_summary_has_the_price_that_a_reply_in_a_run_would_have(
     reply: ModelResponse, cost: Decimal | None
 ) -> None:
-    rows, usage = await summarized(reply, MeasureRequests(CustomRates({"rated": RATE})))
+    rows, usage = await summarized(reply, MeasureRequests(PriceRequests(CostEstimator({"rated": RATE}))))
     assert rows[0].cost == cost
     assert usage.cost == CENT + (cost or 0)
 
 
 async def test_a_summary_outside_of_a_run_has_its_session_and_no_run() -> None:
     reply = summary("rated", None)
-    (row,) = response_rows([reply], "compaction", rates=CustomRates({"rated": RATE}), session_id="s")
+    (row,) = response_rows([reply], rates=PriceRequests(CostEstimator({"rated": RATE})), session_id="s")
     assert (row.kind, row.session_id, row.run_id, row.key) == ("compaction", "s", None, None)
     assert row.cost == reply.usage.cost == Decimal("0.00002")
 
 
 async def test_a_model_is_priced_by_the_same_wrapper_every_time() -> None:
     """So that what other layers know of the wrapper stays known."""
-    layer, models = CustomRates({"model-*": RATE}), [replying(name=f"model-{place}") for place in range(40)]
+    layer, models = (
+        PriceRequests(CostEstimator({"model-*": RATE})),
+        [replying(name=f"model-{place}") for place in range(40)],
+    )
     wrapper = layer.get_wrapper_model(models[0])
     assert wrapper is not None
     assert layer.get_wrapper_model(models[0]) is wrapper
@@ -484,6 +487,27 @@ async def test_a_hosted_reply_that_was_cut_before_its_usage_came_has_an_unknown_
     assert agent.session().cost is None
 
 
+@pytest.mark.parametrize("price", [0, 1])
+async def test_of_a_cut_reply_everybody_knows_the_same_cost(price: int) -> None:
+    rates = {"gpt-4o": ModelRate(input=Decimal(price), output=Decimal(price))}
+    with serving(Answer("one two three four", pause_seconds=0.01)) as server:
+        async with httpx2.AsyncClient(transport=ToLoopback(server.url)) as client:
+            model = OpenAIChatModel("gpt-4o", provider=OpenAIProvider(api_key="k", http_client=client))
+            agent = Agent(model, settings=AgentSettings(cost_rates=rates))
+            async with agent.iter("Hi") as run:
+                async for node in run:
+                    if Agent.is_model_request_node(node):
+                        async with node.stream(run.ctx) as stream:
+                            async for _ in stream:
+                                await stream.cancel()
+                                break
+    assert run.result is not None
+    (row,) = agent.get_usage_history()
+    session = await asyncio.to_thread(lambda: agent.session().cost)
+    known = None if price else 0
+    assert [row.is_complete, row.cost, run.result.cost, agent.get_cost(), session] == [False, *[known] * 4]
+
+
 async def test_a_local_member_of_a_fallback_model_is_not_billed_as_hosted() -> None:
     with serving() as server:
         async with Agent(FallbackModel(plain(server.url), echo())) as agent:
@@ -492,12 +516,11 @@ async def test_a_local_member_of_a_fallback_model_is_not_billed_as_hosted() -> N
 
 async def test_the_price_of_a_server_in_a_private_network_is_unknown() -> None:
     with serving() as server:
-        elsewhere = server.url.replace("127.0.0.1", "0.0.0.0")  # reaches this machine, but does not say so
-        agent = Agent(plain(elsewhere))
-        assert set(await costs(agent)) == {None}
-        assert agent.usage_tracker.get_total().unpriced_requests == 2
-        ours = Agent(create_openai_compatible_backend("gpt-4o", base_url=elsewhere))
-        assert set(await costs(ours)) == {None}
+        async with httpx2.AsyncClient(transport=ToLoopback(server.url)) as client:
+            provider = OpenAIProvider(base_url="http://10.0.0.5/v1", api_key="k", http_client=client)
+            agent = Agent(OpenAIChatModel("gpt-4o", provider=provider))
+            assert set(await costs(agent)) == {None}
+            assert agent.usage_tracker.get_total().unpriced_requests == 2
 
 
 async def test_a_cut_stream_of_a_local_server_costs_nothing() -> None:

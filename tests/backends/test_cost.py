@@ -57,14 +57,17 @@ async def test_a_stream_left_early_costs_nothing_too() -> None:
     assert streamed.usage.cost == Decimal(0)
 
 
-async def test_a_server_elsewhere_is_not_priced_as_its_hosted_namesake() -> None:
+async def test_a_server_elsewhere_is_not_priced_as_its_hosted_namesake(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as server:
-        elsewhere = server.url.replace("127.0.0.1", "0.0.0.0")  # reaches this machine, but does not say so
-        agent = Agent(create_openai_compatible_backend("gpt-4o", base_url=elsewhere))
-        whole = await agent.run("Hi")
-        async with agent.run_stream("Hi") as streamed:
-            await streamed.get_output()
+        for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HTTP_PROXY", server.url.removesuffix("/v1"))  # it answers for every host
+        async with Agent(create_openai_compatible_backend("gpt-4o", base_url="http://gpu.home/v1")) as agent:
+            whole = await agent.run("Hi")
+            async with agent.run_stream("Hi") as streamed:
+                await streamed.get_output()
 
+    assert len(server.bodies) == 2
     assert whole.usage.cost is None
     assert streamed.usage.cost is None
 
@@ -74,7 +77,9 @@ def price(model: Model) -> Decimal | None:
     return model.priced(RequestUsage()).cost
 
 
-@pytest.mark.parametrize("loopback", ["localhost", "app.localhost", "127.0.0.1", "127.1.2.3", "[::1]"])
+@pytest.mark.parametrize(
+    "loopback", ["localhost", "localhost.", "app.localhost", "127.0.0.1", "127.1.2.3", "0.0.0.0", "[::1]", "[::]"]
+)
 def test_loopback_addresses_are_this_machine(loopback: str) -> None:
     assert price(create_openai_compatible_backend("gpt-4o", base_url=f"http://{loopback}:8000/v1")) == 0
 

@@ -1,5 +1,7 @@
 """Wrong settings are refused where they are read, in words that help."""
 
+import math
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -46,7 +48,11 @@ def test_a_wrong_strategy_in_the_environment_is_told_with_its_variable(monkeypat
         {"target_tokens": 0},
         {"trigger_threshold_tokens": -1},
         {"preserve_recent_turns": -1},
+        {"trigger_threshold_tokens": math.inf},
+        {"target_tokens": math.nan},
         {"trigger_fraction": 1.5},
+        {"trigger_fraction": math.nan},
+        {"target_fraction": math.inf},
         {"window_tokens": 0},
         {"overflow_retries": -1},
         {"summarization_model": ""},

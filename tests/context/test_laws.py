@@ -28,7 +28,6 @@ from pydantic_ai.messages import (
     repair_messages,
 )
 
-from mamba_agents.context.checks.parts import without_lone_deltas
 from mamba_agents.context.compaction.base import CompactionResult, CompactionStrategy
 from mamba_agents.context.laws import HistoryViolation, Law, check_history
 from mamba_agents.testing import BrokenHistory, broken_histories, histories
@@ -370,15 +369,6 @@ def test_pydantic_ai_finds_nothing_to_drop_or_to_invent_in_what_is_valid(message
 @given(broken_histories(laws=[Law.CALL_WITHOUT_RESULT, Law.RESULT_WITHOUT_CALL]))
 def test_what_pydantic_ai_repairs_is_valid_for_it_and_for_us(broken: BrokenHistory) -> None:
     assert check_history(repair_messages(broken.messages)) == []
-
-
-@settings(UNTIMED, max_examples=300)
-@given(histories(min_turns=2), st.data())
-def test_changes_that_lost_their_ground_can_be_left_out(messages: list[ModelMessage], data: st.DataObject) -> None:
-    start = data.draw(st.sampled_from([i for i, m in enumerate(messages) if isinstance(m, ModelRequest)]))
-    rest = without_lone_deltas(messages[start:])
-    assert Law.LONE_DELTA not in {violation.law for violation in check_history(rest)}
-    assert rest[-1] is messages[-1]
 
 
 def test_the_checker_takes_long_histories_in_one_pass() -> None:

@@ -66,8 +66,24 @@ def test_a_history_that_only_grew_and_is_reported_smaller_was_cut() -> None:
     def found(reported: int) -> SilentCut | None:
         return silent_cut(reported_tokens=reported, counted_tokens=4_000, counted_exactly=False, previous_tokens=3_900)
 
-    assert found(3_100) == SilentCut(reported_tokens=3_100, expected_tokens=3_510)
+    assert found(3_100) == SilentCut(reported_tokens=3_100, expected_tokens=3_783)
     assert found(3_700) is None
+
+
+def test_a_history_that_grew_and_is_reported_as_large_as_before_was_cut() -> None:
+    def found(later: int, *, exactly: bool = False) -> SilentCut | None:
+        return silent_cut(
+            reported_tokens=4_096,
+            counted_tokens=4_200,
+            counted_exactly=exactly,
+            previous_tokens=4_096,
+            later_tokens=later,
+        )
+
+    assert found(900) == SilentCut(reported_tokens=4_096, expected_tokens=4_423)
+    assert found(700) is None
+    assert found(450, exactly=True) == SilentCut(reported_tokens=4_096, expected_tokens=4_378)
+    assert found(400, exactly=True) is None
 
 
 @pytest.mark.parametrize("reported", [9_500, 10_000, 20_000])

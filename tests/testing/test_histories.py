@@ -25,7 +25,7 @@ from pydantic_ai.messages import (
 )
 
 from mamba_agents.context.laws import Law, check_history
-from mamba_agents.context.units import units_of
+from mamba_agents.context.units import answered_call_id
 from mamba_agents.testing import AnnotatedToolReturnPart, BrokenHistory, UnknownPart, broken_histories, histories
 from mamba_agents.testing.drawing import drawn
 from tests.helpers import script
@@ -51,7 +51,14 @@ def parts_of[PartT](messages: list[ModelMessage], kind: type[PartT]) -> list[Par
 
 
 def is_open(messages: list[ModelMessage]) -> bool:
-    return units_of(messages)[-1].is_open
+    waiting: list[str] = []
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            waiting += call_ids(message)
+        for call_id in map(answered_call_id, message.parts):
+            if call_id in waiting:
+                waiting.remove(call_id)
+    return bool(waiting)
 
 
 def has_late_native_result(messages: list[ModelMessage]) -> bool:

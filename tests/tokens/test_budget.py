@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from mamba_agents.errors import BudgetExceededError, ConfigurationError
 from mamba_agents.tokens import BudgetConfig, BudgetLedger, ModelRate, TenantBudget
 from mamba_agents.tokens.ceiling import PriceCeiling, ceiling_of_rate, ceiling_of_table, dearest
-from mamba_agents.tokens.ledger import Ask, Cap
+from mamba_agents.tokens.room import Ask, Cap
 
 pytestmark = pytest.mark.anyio
 
@@ -394,3 +395,36 @@ def test_of_several_models_the_dearest_is_the_bound() -> None:
     one = PriceCeiling(input=Decimal(1), output=Decimal(5))
     other = PriceCeiling(input=Decimal(2), output=Decimal(4), request=Decimal(1))
     assert dearest([one, other]) == PriceCeiling(input=Decimal(2), output=Decimal(5), request=Decimal(1))
+
+
+def test_a_scope_is_opened_once_with_what_was_spent_in_it_before() -> None:
+    ledger = BudgetLedger()
+    opened: list[bool] = []
+    together = threading.Barrier(8)
+
+    def open_it() -> None:
+        together.wait()
+        opened.append(ledger.open("session", "s", tokens=100, usd=Decimal(1)))
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(opened) == [False] * 7 + [True]
+    now = ledger.spent("session", "s")
+    assert now is not None
+    assert (now.tokens, now.usd) == (100, Decimal(1))
+    ledger.forget("session", "s")
+    assert ledger.open("session", "s")
+
+
+@pytest.mark.parametrize(
+    ("scope", "key", "amounts"),
+    [("day", "d", {}), ("tenant", "t", {}), ("session", "s", {"tokens": -1}), ("session", "s", {"usd": Decimal(-1)})],
+)
+def test_a_scope_is_opened_with_amounts_and_keys_that_can_be(scope: Any, key: str, amounts: dict[str, Any]) -> None:
+    ledger = BudgetLedger()
+    with pytest.raises(ValueError, match="expected"):
+        ledger.open(scope, key, **amounts)
+    assert not ledger.knows(scope, None if scope == "day" else key)

@@ -353,7 +353,10 @@ def test_chat_dicts_are_counted_as_the_messages_they_tell() -> None:
     [
         ([{"role": "user", "content": "a"}, {"content": "b"}], r"Chat message 1.*role"),
         ([{"role": "wizard", "content": "a"}], r"Chat message 0.*wizard"),
-        ([{"role": "user", "content": "a"}, ModelRequest.user_text_prompt("b")], r"Chat message 1.*ModelRequest"),
+        (
+            [{"role": "user", "content": "a"}, ModelRequest.user_text_prompt("b")],
+            r"mixed, a dict first and as message 1 a ModelRequest",
+        ),
     ],
 )
 def test_a_dict_that_is_no_chat_message_is_named(dicts: list[Any], message: str) -> None:

@@ -168,6 +168,47 @@ def test_what_a_tracker_holds_does_not_grow_with_the_requests() -> None:
     assert [len(held) for held in (tracker._records, tracker._keys, tracker._unsplit)] == [7, 7, 7]
 
 
+def of_sessions(count: int, **options: Any) -> UsageTracker:
+    """A tracker of that many sessions, each of two days and two models."""
+    fields = [{"timestamp": NOON + timedelta(days=day), "model": model} for day in range(2) for model in "ab"]
+    rows = [row(session_id=f"s{place}", **each) for place in range(count) for each in fields]
+    return tracked(*rows, **options)
+
+
+def test_sessions_beyond_the_bound_share_an_entry_and_the_breakdown_still_adds_up() -> None:
+    tracker = of_sessions(50, max_records=7, max_sessions=3)
+    tracker.add([row(cost=None)])
+    sessions = tracker.get_breakdown_by_session()
+    assert set(sessions) == {None, UsageTracker.OLDER_SESSIONS, "s47", "s48", "s49"}
+    assert sessions[UsageTracker.OLDER_SESSIONS].usage.request_count == 47 * 4
+    assert sessions["s49"].cost == 4 * CENT
+    assert (sessions[None].cost, sessions[None].unpriced_requests) == (None, 1)
+    total = tracker.get_total()
+    assert sum(each.usage.total_tokens for each in sessions.values()) == total.usage.total_tokens
+    assert sum(each.known_cost for each in sessions.values()) == total.known_cost == 200 * CENT
+
+
+def test_the_sessions_used_last_keep_their_entries() -> None:
+    tracker = tracked(*(row(session_id=name) for name in ("a", "b", "a", "c")), max_sessions=2)
+    used = {name: spent.usage.request_count for name, spent in tracker.get_breakdown_by_session().items()}
+    assert used == {UsageTracker.OLDER_SESSIONS: 1, "a": 2, "c": 1}
+    tracker.add([row(session_id="b")])
+    used = {name: spent.usage.request_count for name, spent in tracker.get_breakdown_by_session().items()}
+    assert used == {UsageTracker.OLDER_SESSIONS: 3, "c": 1, "b": 1}
+    tracker.reset()
+    assert tracker.get_breakdown_by_session() == {}
+    with pytest.raises(ValueError, match=r"max_sessions=-1; expected 0 or more"):
+        UsageTracker(max_sessions=-1)
+
+
+def test_what_a_tracker_sums_by_does_not_grow_with_the_sessions() -> None:
+    for sessions in (5, 500):
+        tracker = of_sessions(sessions)
+        assert [spent.usage.request_count for spent in tracker.get_breakdown_by_model().values()] == [2 * sessions] * 2
+        assert len(tracker._cells) == 4
+    assert len(of_sessions(500, max_sessions=None).get_breakdown_by_session()) == 500
+
+
 def test_no_records_may_be_kept_at_all() -> None:
     tracker = tracked(row(), row(), max_records=0)
     assert (tracker.get_usage_history(), tracker.get_cost_estimate()) == ([], 2 * CENT)

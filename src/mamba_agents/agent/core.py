@@ -1,12 +1,10 @@
 """The agent: pydantic-ai's, with the layers of an operator around it."""
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 from pydantic_ai import (
@@ -29,18 +27,20 @@ from mamba_agents._internal.background_loop import run_sync
 from mamba_agents.agent.assembly import Layers, Tools
 from mamba_agents.agent.callables import as_function
 from mamba_agents.agent.config import AgentConfig
-from mamba_agents.agent.context import SessionContext
 from mamba_agents.agent.layers.dispatch import SelectiveCapabilities
-from mamba_agents.agent.layers.graceful import registration
+from mamba_agents.agent.layers.graceful import registered
 from mamba_agents.agent.layers.seat import Seat, SharedSeat
 from mamba_agents.agent.message_utils import ChatMessage, model_messages_to_dicts
-from mamba_agents.agent.models import named_model, ready_model, settings_for, with_settings
-from mamba_agents.agent.options import HostOptions, RunOptions
-from mamba_agents.agent.place import surrounding_session_id
+from mamba_agents.agent.models import made_model, named_model, ready_model, settings_for, with_model, with_settings
+from mamba_agents.agent.naming import infer_name_of_caller
+from mamba_agents.agent.options import HostOptions, Prompt, RunOptions
+from mamba_agents.agent.place import RunIds, surrounding_session_id
 from mamba_agents.agent.run_stream import ReadEvents, RememberedStream
-from mamba_agents.agent.session import AgentSession, Prompt
+from mamba_agents.agent.session import AgentSession
+from mamba_agents.agent.session_context import SessionContext
+from mamba_agents.agent.sessions import Sessions
 from mamba_agents.agent.signatures import TypedAgent
-from mamba_agents.agent.specs import from_spec, spec_model
+from mamba_agents.agent.specs import from_spec
 from mamba_agents.agent.stream import TextStream
 from mamba_agents.agent.sync_stream import BackgroundStreamedResult
 from mamba_agents.agent.turn import Turn
@@ -48,7 +48,6 @@ from mamba_agents.config import AgentSettings
 from mamba_agents.context import CompactionResult, ContextState
 from mamba_agents.sessions import Session
 from mamba_agents.sessions.log import SessionLog
-from mamba_agents.sessions.session import new_session_id
 from mamba_agents.tokens import (
     BudgetLedger,
     CostBreakdown,
@@ -58,6 +57,7 @@ from mamba_agents.tokens import (
     UsageRecord,
     UsageTracker,
 )
+from mamba_agents.tokens.given import require
 
 
 class Agent(TypedAgent[AgentDepsT, OutputDataT]):
@@ -106,8 +106,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         # with every request, whatever becomes of the first message.
         is_remembered = self.config.track_context
         self._system_prompt = InstructionPart(prompt if is_remembered else "")
-        self._own = AgentSession(self, (session or Session()).log)
-        self._sessions = {self._own.id: self._own}
+        self._sessions = Sessions(self, (Session() if session is None else session).log)
+        self._run_ids = RunIds()
         name = self.settings.model_backend.model if model is None else model
         self.model_name = name if isinstance(name, str) else None
         """The name the model was asked for by; None for a model instance."""
@@ -116,7 +116,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         self.layers = Layers(
             self.config,
             self.settings,
-            Tools(counter=self.token_counter, estimator=self.cost_estimator, ledger=self.budget_ledger),
+            Tools(counter=self.token_counter, estimator=self.usage_tracker.estimator, ledger=self.budget_ledger),
         )
         """What stands around every model request."""
         if name is not None or not host.get("defer_model_check"):
@@ -167,23 +167,12 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             RuntimeError: the agent was made with `track_context=False`.
             ValueError: the id is empty, or "new", which as a `conversation_id` begins a session under an id of its own.
         """
-        if session_id in ("", "new"):
-            raise ValueError(
-                f"found the session id {session_id!r}; expected a name, or None for the agent's own session"
-            )
         if not self.config.track_context:
             raise RuntimeError(
                 "Context tracking is disabled for this agent, so it has no sessions; "
                 "make it with AgentConfig(track_context=True)"
             )
-        if session_id is None:
-            return self._own
-        if (known := self._sessions.get(session_id)) is None:
-            # One object for one id whichever thread asks first: runs of one session meet in one queue.
-            known = self._sessions.setdefault(
-                session_id, AgentSession(self, SessionLog(self._own.log.store, session_id))
-            )
-        return known
+        return self._sessions.get(session_id)
 
     @property
     def messages(self) -> list[ModelMessage]:
@@ -197,7 +186,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
     @property
     def context_manager(self) -> SessionContext | None:
         """The context of the agent's own conversation; None when it keeps none (`track_context=False`)."""
-        return self._own.context if self.config.track_context else None
+        return self._sessions.own.context if self.config.track_context else None
 
     def should_compact(self) -> bool:
         """Whether the agent's own conversation is past the size from which on it is shortened."""
@@ -221,6 +210,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
 
     def set_system_prompt(self, prompt: str) -> None:
         """Replace the system prompt from the very next request on, also inside a run that is under way."""
+        require("the system prompt", prompt, str, expected='text, "" for none')
         # pydantic-ai reads the part anew for every request.
         self._system_prompt.content = prompt
         self._system_prompts = ()
@@ -235,8 +225,8 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
 
     @property
     def cost_estimator(self) -> CostEstimator:
-        """What prices usage that was recorded by hand."""
-        return self.usage_tracker.estimator
+        """What prices requests: a rate that is set here counts from the next one on."""
+        return self.layers.prices.estimator
 
     def get_cost(self) -> Decimal | None:
         """USD for all runs; None when the price of a response is unknown."""
@@ -266,12 +256,12 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         self, user_prompt: Prompt = None, *, infer_name: bool = True, **options: Any
     ) -> StreamedRunResultSync[AgentDepsT, Any]:
         """pydantic-ai's streamed result, for code that is not async; wherever `run_sync` works."""
-        self._infer_name_of_caller(infer_name)
+        infer_name_of_caller(self, infer_name)
         return BackgroundStreamedResult(self.run_stream(user_prompt, infer_name=False, **options))
 
     def stream(self, user_prompt: Prompt = None, **options: Unpack[RunOptions[AgentDepsT]]) -> TextStream[OutputDataT]:
         """The answer's text as it comes; after the last piece, `result` is what `run` would have given."""
-        self._infer_name_of_caller(options.pop("infer_name", True))
+        infer_name_of_caller(self, options.pop("infer_name", True))
         events = self.run_stream_events(user_prompt, infer_name=False, **cast("Any", options))
         return TextStream(cast("ReadEvents[OutputDataT]", events))
 
@@ -279,30 +269,31 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
 
         def iter(self, user_prompt=None, *, infer_name=True, **options):
             """pydantic-ai's run, on its session. Every entry point ends here."""
-            self._infer_name_of_caller(infer_name)
+            infer_name_of_caller(self, infer_name)
             log = self._log_for(options)
             return Turn(
                 lambda history: self._open_run(user_prompt, log, history, options),
                 log,
                 self.usage_tracker,
                 self.layers,
+                self._run_ids,
                 run_id=options.get("run_id"),
                 answers_calls=user_prompt is None or options.get("deferred_tool_results") is not None,
             )
 
         def run_sync(self, user_prompt=None, *, infer_name=True, **options):
             """The result of a run, for code that is not async: inside a running loop, in a sync tool, in any thread."""
-            self._infer_name_of_caller(infer_name)
+            infer_name_of_caller(self, infer_name)
             return run_sync(lambda: self.run(user_prompt, infer_name=False, **options))
 
         def run_stream(self, user_prompt=None, *, infer_name=True, **options):
             """pydantic-ai's streamed result of a run."""
-            self._infer_name_of_caller(infer_name)
+            infer_name_of_caller(self, infer_name)
             return RememberedStream(super().run_stream(user_prompt, infer_name=False, **options))
 
         def run_stream_events(self, user_prompt=None, *, infer_name=True, **options):
             """pydantic-ai's events of a run."""
-            self._infer_name_of_caller(infer_name)
+            infer_name_of_caller(self, infer_name)
             return ReadEvents(super().run_stream_events(user_prompt, infer_name=False, **options))
 
         def to_cli_sync(self, *args, **options):
@@ -312,7 +303,7 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         @contextmanager
         def override(self, **options):
             """pydantic-ai's `override`; a bare model name is looked up in the settings."""
-            options = self._with_model(options)
+            options = with_model(options, self.settings)
             if isinstance(options.get("model"), str):
                 options["model"] = ready_model(options["model"], self.root_capability.capabilities)
             with super().override(**options):
@@ -321,11 +312,13 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
 
         def tool(self, func=None, /, *, graceful_errors=None, **options):
             """pydantic-ai's decorator for a tool that takes the run's context, and whether its errors are graceful."""
-            return self._decorate(super().tool, func, options, graceful_errors=graceful_errors)
+            default = self.config.graceful_tool_errors
+            return registered(super().tool, func, options, graceful_errors=graceful_errors, default=default)
 
         def tool_plain(self, func=None, /, *, graceful_errors=None, **options):
             """pydantic-ai's decorator for a tool that takes its arguments only, and whether its errors are graceful."""
-            return self._decorate(super().tool_plain, func, options, graceful_errors=graceful_errors)
+            default = self.config.graceful_tool_errors
+            return registered(super().tool_plain, func, options, graceful_errors=graceful_errors, default=default)
 
     def _log_for(self, options: RunOptions[AgentDepsT]) -> SessionLog | None:
         """The conversation a run belongs to; None for one that brings its own history."""
@@ -333,31 +326,23 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
             return None
         # A delegate joins the conversation it is called from: its own would mix those of all callers.
         session_id = options.get("conversation_id")
-        if session_id is None:
-            session_id = surrounding_session_id()
-        return self.session(new_session_id() if session_id == "new" else session_id).log
+        return self._sessions.log_of_run(surrounding_session_id() if session_id is None else session_id)
 
     def _open_run(
         self, user_prompt: Prompt, log: SessionLog | None, history: list[ModelMessage] | None, options: dict[str, Any]
     ) -> AbstractAsyncContextManager[AgentRun[AgentDepsT, Any]]:
         if log is not None:
             options["message_history"], options["conversation_id"] = history, log.session_id
-        options = self._with_model(options)
+        options = with_model(options, self.settings)
         if self._override_root_capability.get() is not None:
             # The capabilities of `override(spec=…)` take the place of all others.
             options["capabilities"] = [Seat(layers=self.layers.in_order), *(options.get("capabilities") or ())]
         return super().iter(user_prompt, infer_name=False, **options)
 
-    def _with_model(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The options with the model that is meant by a name in them, or in their spec."""
-        model = options.get("model")
-        if model is None and options.get("spec") is not None:
-            model = spec_model(options["spec"])
-        if not isinstance(model, str):
-            return options
-        named = named_model(model, self.settings)
-        own = with_settings(options.get("model_settings"), named, self.settings)
-        return {**options, "model": named, **({} if own is None else {"model_settings": own})}
+    def current_model(self) -> Model | None:
+        """The model of a run that is given none: that of an `override` around this code, else the agent's own."""
+        overriding = self._override_model.get()
+        return made_model(self.model if overriding is None else overriding.value)
 
     def _keep_system_prompt(self) -> None:
         """Send it beside overriding instructions too, as pydantic-ai's `override` leaves a system prompt alone."""
@@ -365,28 +350,6 @@ class Agent(TypedAgent[AgentDepsT, OutputDataT]):
         if overriding is None or any(instruction is self._system_prompt for instruction in overriding.value):
             return
         overriding.value.insert(0, self._system_prompt)
-
-    def _decorate(
-        self,
-        decorator: Callable[..., Any],
-        func: Callable[..., Any] | None,
-        options: dict[str, Any],
-        *,
-        graceful_errors: bool | None,
-    ) -> Any:
-        default = self.config.graceful_tool_errors
-        is_graceful = default if graceful_errors is None else graceful_errors
-        register = registration(decorator, options, is_graceful=is_graceful, default=default)
-        return register if func is None else register(func)
-
-    def _infer_name_of_caller(self, infer_name: bool) -> None:  # noqa: FBT001 - the host's own flag
-        """Name the agent by the variable that the caller of our caller has it in, as pydantic-ai does."""
-        if not infer_name or self.name is not None:
-            return
-        method = cast("FrameType", cast("FrameType", inspect.currentframe()).f_back)
-        # pydantic-ai's own methods have asked their caller already, and have the agent as `self`.
-        if method.f_back is not None and method.f_back.f_locals.get("self") is not self:
-            self._infer_name(method)
 
 
 def _as_text(prompt: str | Sequence[str]) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic_ai import AgentCapability, AgentModelSettings, RunContext
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, infer_model
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 
+from mamba_agents.agent.specs import spec_model
 from mamba_agents.backends import hosted_model, request_settings, resolve_model
 from mamba_agents.config import AgentSettings
 
@@ -57,6 +58,23 @@ def with_settings[DepsT](
         return merge_model_settings(base, own(ctx)) or base
 
     return merged
+
+
+def with_model(options: dict[str, Any], settings: AgentSettings) -> dict[str, Any]:
+    """The options of a run with the model that is meant by a name in them, or in their spec."""
+    model = options.get("model")
+    if model is None and options.get("spec") is not None:
+        model = spec_model(options["spec"])
+    if not isinstance(model, str):
+        return options
+    named = named_model(model, settings)
+    own = with_settings(options.get("model_settings"), named, settings)
+    return {**options, "model": named, **({} if own is None else {"model_settings": own})}
+
+
+def made_model(model: Model | str | None) -> Model | None:
+    """The model behind a `provider:name`."""
+    return infer_model(model) if isinstance(model, str) else model
 
 
 @cache

@@ -18,11 +18,15 @@ from pydantic_ai import (
     RunUsage,
     TemplateStr,
     UsageLimits,
+    UserContent,
 )
 from pydantic_ai.agent.abstract import AgentInstructions, AgentMetadata
 from pydantic_ai.models import KnownModelName, Model
 from pydantic_ai.tools import DocstringFormat, ToolPrepareFunc
 from pydantic_ai.toolsets import AbstractToolset
+
+type Prompt = str | Sequence[UserContent] | None
+"""What a user says; None goes on with the history as it is."""
 
 
 class HostOptions[DepsT](TypedDict, total=False):

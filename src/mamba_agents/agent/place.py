@@ -1,18 +1,21 @@
 """Where a piece of code stands: inside of which runs, and in which session."""
 
+import asyncio
 from contextlib import suppress
 from contextvars import ContextVar, Token
 
 from mamba_agents.sessions.log import SessionLog
+from mamba_agents.sessions.turn_queue import Ticket
 
 
 class Place:
     """The front of a session's queue, once a run holds it."""
 
-    __slots__ = ("_tickets", "is_read", "log")
+    __slots__ = ("_queue_ticket", "_tickets", "is_read", "log")
 
     def __init__(self) -> None:
         self.log: SessionLog | None = None
+        self._queue_ticket: Ticket | None = None
         self.is_read = True
         """False once the reader of the run's events has left."""
         self._tickets = [self]
@@ -24,11 +27,46 @@ class Place:
         except IndexError:
             return None
 
+    def hold(self, log: SessionLog, ticket: Ticket) -> None:
+        """Be the place of the run that has this ticket."""
+        self.log, self._queue_ticket = log, ticket
+
     def leave(self) -> None:
         """Let the next run in."""
-        if self.log is not None:
+        if self.log is not None and self._queue_ticket is not None:
             log, self.log = self.log, None
-            log.queue.release()
+            log.queue.release(self._queue_ticket)
+
+
+class RunIds:
+    """The ids that callers chose for the runs of one agent that are under way, by which they are billed."""
+
+    __slots__ = ("_under_way",)
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, Ticket] = {}
+
+    def take(self, run_id: str) -> Ticket:
+        """Have a run under way by this id; the ticket gives it back.
+
+        Raises:
+            RuntimeError: another run of the agent has it.
+        """
+        ticket = Ticket(asyncio.get_running_loop())
+        holder = self._under_way.setdefault(run_id, ticket)
+        if holder is not ticket:
+            if not holder.loop.is_closed():
+                raise RuntimeError(
+                    f"found the run_id {run_id!r}, which a run of this agent that is still under way has; expected one "
+                    "for each run: leave it out to have one made"
+                )
+            self._under_way[run_id] = ticket
+        return ticket
+
+    def give_back(self, run_id: str, ticket: Ticket) -> None:
+        """Have the run over; nothing happens when the id is another run's by now."""
+        if self._under_way.get(run_id) is ticket:
+            del self._under_way[run_id]
 
 
 def held_places() -> list[Place]:
@@ -36,14 +74,26 @@ def held_places() -> list[Place]:
     return [place for place in _places.get() if place.log is not None and place.is_read]
 
 
-def hold(log: SessionLog) -> Place:
-    """Take the place at the front of a session's queue, which is this run's turn.
+def refuse_inside(log: SessionLog, method: str, instead: str) -> None:
+    """Raise where this code is inside of a run of the session, which the method would wait for.
+
+    Raises:
+        RuntimeError: it is; `instead` says what to do.
+    """
+    if any(place.log is log for place in held_places()):
+        raise RuntimeError(
+            f"found a call of {method}() inside a run of the same session, which it would wait for; {instead}"
+        )
+
+
+def hold(log: SessionLog, ticket: Ticket) -> Place:
+    """Have the place at the front of a session's queue, which is this run's turn.
 
     Whatever this run calls sees it. The places of runs that ended are dropped here, so nothing need be reset.
     """
     reserved = _reserved.get()
     place = (reserved and reserved.take()) or Place()
-    place.log = log
+    place.hold(log, ticket)
     _places.set((*held_places(), place))
     return place
 

@@ -11,7 +11,7 @@ from pydantic_ai.output import OutputDataT
 
 from mamba_agents.agent.layers.metering import UNPRICED_KEY
 from mamba_agents.agent.stops import STOP_REASON_KEY, StopReason
-from mamba_agents.sessions.session import is_from_model
+from mamba_agents.tokens.billing import is_from_model
 from mamba_agents.tokens.cost import response_cost
 
 TRANSCRIPT_KEY = "_mamba_transcript"

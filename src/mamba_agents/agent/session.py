@@ -1,26 +1,23 @@
 """A conversation with an agent."""
 
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from pydantic_ai import AgentRun, UserContent
+from pydantic_ai import AgentRun
 from pydantic_ai.agent import AgentRunEvents, EventStreamHandler
 from pydantic_ai.output import OutputSpec
 from pydantic_ai.result import StreamedRunResult, StreamedRunResultSync
 
-from mamba_agents.agent.context import SessionContext
-from mamba_agents.agent.options import RunOptions
+from mamba_agents.agent.options import Prompt, RunOptions
+from mamba_agents.agent.place import refuse_inside
 from mamba_agents.agent.result import AgentResult
+from mamba_agents.agent.session_context import SessionContext
 from mamba_agents.agent.stream import TextStream
 from mamba_agents.sessions import Session
 from mamba_agents.sessions.log import SessionLog
 
 if TYPE_CHECKING:
     from mamba_agents.agent.core import Agent
-
-type Prompt = str | Sequence[UserContent] | None
-"""What a user says; None goes on with the history as it is."""
 
 
 class AgentSession[DepsT, OutputT](Session):
@@ -112,6 +109,12 @@ class AgentSession[DepsT, OutputT](Session):
     ) -> StreamedRunResultSync[DepsT, OutputT]:
         """pydantic-ai's streamed result, for code that is not async."""
         return self.agent.run_stream_sync(user_prompt, **self._here(options))
+
+    async def _delete(self) -> None:
+        refuse_inside(self.log, "delete", "call it between runs, or `clear()`, which waits for none")
+        async with self.log.turn():
+            await self.log.delete()
+            self.agent.layers.forget_session(self.id)
 
     def _here(self, options: RunOptions[DepsT]) -> Any:
         if "conversation_id" in options:

@@ -8,9 +8,8 @@ from pydantic_ai.agent import EventStreamHandler
 from pydantic_ai.output import OutputDataT, OutputSpec
 from pydantic_ai.tools import AgentDepsT, ToolFuncContext, ToolFuncPlain
 
-from mamba_agents.agent.options import RunOptions, ToolOptions
+from mamba_agents.agent.options import Prompt, RunOptions, ToolOptions
 from mamba_agents.agent.result import AgentResult
-from mamba_agents.agent.session import Prompt
 
 if TYPE_CHECKING:
 

@@ -11,13 +11,14 @@ from pydantic_ai import AgentRun, RunCancelled
 from pydantic_ai.messages import ModelMessage, repair_messages
 
 from mamba_agents.agent.assembly import Layers
-from mamba_agents.agent.context import usage_events, with_compactions
-from mamba_agents.agent.place import Place, held_places, hold, join_session, leave_session
+from mamba_agents.agent.log_events import usage_events, with_compactions
+from mamba_agents.agent.place import Place, RunIds, held_places, hold, join_session, leave_session
 from mamba_agents.agent.result import TRANSCRIPT_KEY
 from mamba_agents.agent.run_stream import take_opening_stream
-from mamba_agents.agent.usage_rows import run_rows
+from mamba_agents.agent.usage_rows import run_rows, unsaid_replies
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
 from mamba_agents.sessions.log import has_open_calls
+from mamba_agents.sessions.turn_queue import Ticket
 from mamba_agents.tokens import UsageTracker
 
 type OpenRun = Callable[[list[ModelMessage] | None], AbstractAsyncContextManager[AgentRun[Any, Any]]]
@@ -35,13 +36,14 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
     __slots__ = (
         "_answers_calls",
         "_held",
-        "_holds_id",
+        "_id_ticket",
         "_layers",
         "_log",
         "_open",
         "_outside",
         "_run",
         "_run_id",
+        "_run_ids",
         "_run_manager",
         "_seen",
         "_stream",
@@ -54,6 +56,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         log: SessionLog | None,
         tracker: UsageTracker,
         layers: Layers,
+        run_ids: RunIds,
         *,
         run_id: str | None,
         answers_calls: bool,
@@ -66,14 +69,15 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         self._answers_calls = answers_calls
         self._stream = take_opening_stream()
         self._held: Place | None = None
-        self._holds_id = False
+        self._run_ids = run_ids
+        self._id_ticket: Ticket | None = None
         self._outside: Token[str | None] | None = None
 
     async def __aenter__(self) -> AgentRun[Any, Any]:
         history = None if self._log is None else await self._take_place(self._log)
         try:
-            self._layers.begin_run(self._run_id)
-            self._holds_id = True
+            if self._run_id is not None:
+                self._id_ticket = self._run_ids.take(self._run_id)
             self._run_manager = self._open(history)
             self._run = await self._run_manager.__aenter__()
         except BaseException:
@@ -100,8 +104,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
 
     async def _take_place(self, log: SessionLog) -> list[ModelMessage] | None:
         if not any(place.log is log for place in held_places()):
-            await log.queue.acquire()
-            self._held = hold(log)
+            self._held = hold(log, await log.queue.acquire())
         self._outside = join_session(log.session_id)
         try:
             await log.load()
@@ -110,16 +113,15 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         except BaseException:
             self._leave_place()
             raise
-        self._seen = log.seq
-        if has_open_calls(log.messages) and not self._answers_calls:
+        messages, self._seen = log.view()
+        if has_open_calls(messages) and not self._answers_calls:
             # pydantic-ai refuses a prompt after unanswered calls, such as those of a cancelled run.
-            return repair_messages(log.messages)
-        # A copy: pydantic-ai looks at it more than once before it makes its own, and others may load meanwhile.
-        return list(log.messages) or None
+            return repair_messages(messages)
+        return messages or None
 
     def _leave_place(self) -> None:
-        if self._holds_id:
-            self._layers.end_run(self._run_id)
+        if self._run_id is not None and self._id_ticket is not None:
+            self._run_ids.give_back(self._run_id, self._id_ticket)
         if self._held is not None:
             self._held.leave()
         if self._outside is not None:
@@ -137,26 +139,27 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
             if result is not None and messages is transcript.messages:
                 result.__dict__[TRANSCRIPT_KEY] = messages
         requests = self._layers.metering.finish(run_id, run.usage)
-        estimator = self._tracker.estimator
         self._tracker.add(
             run_rows(
                 requests,
                 messages,
                 run_id=run_id,
                 session_id=run.conversation_id,
-                estimator=estimator,
                 was_cancelled=outcome == "cancelled",
             )
         )
         if self._log is None:
             return
+        if (parameters := run.ctx.state.last_model_request_parameters) is not None:
+            self._log.latest_parameters = parameters
         if self._stream is not None:
             messages = [*messages, *(answer for answer in self._stream.answers() if answer not in messages)]
         events: list[SessionEvent] = [MessageAppended(run_id=run_id, message=message) for message in messages]
+        events += usage_events(unsaid_replies(requests, messages), run_id)
         if transcript is not None:
             events += usage_events(transcript.billed, run_id)
         if transcript is not None and transcript.compactions:
-            meanwhile = await self._log.store.read(self._log.session_id, self._seen)
+            meanwhile = await self._log.added_since(self._seen)
             events = with_compactions(events, transcript, meanwhile, (result or run).all_messages())
         events.append(RunEnded(run_id=run_id, outcome=outcome))
         await self._log.append(events)

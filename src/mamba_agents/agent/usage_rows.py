@@ -1,15 +1,14 @@
 """The rows of a usage record: one for each reply that was billed."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from pydantic_ai.messages import BaseToolCallPart, ModelMessage, ModelRequestAttempt, ModelResponse
-from pydantic_ai.usage import RequestUsage
 
-from mamba_agents.agent.layers.metering import MeasuredRequest
-from mamba_agents.agent.layers.pricing import CustomRates
-from mamba_agents.sessions.session import is_from_model
-from mamba_agents.tokens import CostEstimator, RecordKind, TokenUsage, UsageRecord
+from mamba_agents.agent.layers.closing import ran_out_of_time
+from mamba_agents.agent.layers.metering import MeasuredRequest, RequestBeside
+from mamba_agents.agent.layers.pricing import PriceRequests
+from mamba_agents.tokens import RecordKind, UsageRecord
+from mamba_agents.tokens.billing import is_from_model, rejected_reply
 from mamba_agents.tokens.cost import response_cost
 from mamba_agents.tokens.usage import token_usage
 
@@ -20,7 +19,6 @@ def run_rows(
     *,
     run_id: str,
     session_id: str | None,
-    estimator: CostEstimator | None = None,
     was_cancelled: bool = False,
 ) -> list[UsageRecord]:
     """The rows of a run, however it ended: of its requests, then of replies among its messages that none of them has.
@@ -30,21 +28,14 @@ def run_rows(
     rows: list[UsageRecord] = []
     measured: list[ModelResponse] = []
     for request in requests:
+        if was_cancelled:
+            request.cut_off()
         responses = request.responses()
         measured += responses
-        attempts = request.attempts(responses)
-        rows += [_attempt_row(attempt, attempt.usage) for attempt in attempts if attempt.usage is not None]
-        rows += [
-            _row(response, request.kind, request.seconds, estimator)
-            for response in responses
-            if is_from_model(response)
-        ]
-        if request.was_cut_off(was_cancelled=was_cancelled):
-            rows.append(_unknown_row(request))
+        rows += [_rejected_row(attempt) for attempt in request.attempts(responses)]
+        rows += [_row(response, request.kind, request.seconds) for response in responses if is_from_model(response)]
     rows += [
-        _row(response, "response", None, estimator)
-        for response in _unmeasured(measured, messages)
-        if is_from_model(response)
+        _row(response, "response", None) for response in _unmeasured(measured, messages) if is_from_model(response)
     ]
     places: dict[RecordKind, int] = {}
     for row in rows:
@@ -55,22 +46,37 @@ def run_rows(
 
 def response_rows(
     responses: Sequence[ModelResponse],
-    kind: RecordKind,
     *,
-    rates: CustomRates,
+    rates: PriceRequests,
     session_id: str | None = None,
 ) -> list[UsageRecord]:
-    """The rows of replies that a model gave outside of any run, such as summaries for a compaction by hand.
+    """The rows of replies that a model gave for a compaction by hand, outside of any run.
 
     They get the prices that replies in a run have.
     """
     rows: list[UsageRecord] = []
     for response in responses:
         rates.price(response)
-        row = _row(response, kind, None, None)
+        row = _row(response, "compaction", None)
         row.session_id = session_id
         rows.append(row)
     return rows
+
+
+def unsaid_replies(requests: Sequence[MeasuredRequest], messages: Sequence[ModelMessage]) -> list[ModelResponse]:
+    """The replies to a run's requests that were paid for and that none of its messages is or knows of.
+
+    A hook refused them, a `FallbackModel` turned every one down, or the run ended before they were whole.
+    """
+    unsaid: list[ModelResponse] = []
+    arrived = {message.timestamp for message in messages if isinstance(message, ModelResponse)}
+    for request in requests:
+        if isinstance(request, RequestBeside):
+            unsaid += [] if request.is_reported else request.responses()
+        else:
+            unsaid += [reply for reply in request.responses() if reply.timestamp not in arrived]
+            unsaid += [rejected_reply(attempt) for attempt in request.attempts(())]
+    return unsaid
 
 
 def _unmeasured(measured: Sequence[ModelResponse], messages: Sequence[ModelMessage]) -> list[ModelResponse]:
@@ -87,9 +93,7 @@ def _unmeasured(measured: Sequence[ModelResponse], messages: Sequence[ModelMessa
     return missing
 
 
-def _row(
-    response: ModelResponse, kind: RecordKind, seconds: float | None, estimator: CostEstimator | None
-) -> UsageRecord:
+def _row(response: ModelResponse, kind: RecordKind, seconds: float | None) -> UsageRecord:
     return UsageRecord(
         timestamp=response.timestamp,
         usage=token_usage(response.usage),
@@ -97,33 +101,11 @@ def _row(
         provider=response.provider_name,
         kind=kind,
         tool_calls=tuple([part.tool_name for part in response.parts if isinstance(part, BaseToolCallPart)]),
-        cost=response_cost(response, estimator),
+        cost=response_cost(response),
         duration_seconds=seconds,
-        is_complete=response.state == "complete",
+        is_complete=response.state == "complete" and not ran_out_of_time(response),
     )
 
 
-def _unknown_row(request: MeasuredRequest) -> UsageRecord:
-    """The row of a request that was cancelled before its answer: it was billed, and nobody tells how much."""
-    model = request.model
-    return UsageRecord(
-        timestamp=datetime.now(UTC),
-        usage=TokenUsage(request_count=1),
-        model=None if model is None else model.model_name,
-        provider=None if model is None else model.system,
-        kind=request.kind,
-        duration_seconds=request.seconds,
-        is_complete=False,
-    )
-
-
-def _attempt_row(attempt: ModelRequestAttempt, usage: RequestUsage) -> UsageRecord:
-    return UsageRecord(
-        timestamp=attempt.timestamp,
-        usage=token_usage(usage),
-        model=attempt.model_name,
-        provider=attempt.provider_name,
-        kind="rejected",
-        cost=usage.cost,
-        duration_seconds=attempt.duration.total_seconds(),
-    )
+def _rejected_row(attempt: ModelRequestAttempt) -> UsageRecord:
+    return _row(rejected_reply(attempt), "rejected", attempt.duration.total_seconds())

@@ -51,11 +51,12 @@ def masked_credentials(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Tell whether the address is this machine's own."""
-    host = _host(url)
+    host = _host(url).rstrip(".")
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified  # whoever asks 0.0.0.0 asks this machine
 
 
 def is_ollama_cloud(url: str, model: str) -> bool:

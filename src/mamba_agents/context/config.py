@@ -1,5 +1,6 @@
 """When a history is shortened, to what, and how."""
 
+from math import inf
 from typing import Annotated, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -53,7 +54,10 @@ class CompactionConfig(BaseModel):
     """The window that is assumed where nobody knows it."""
 
     overflow_retries: int = Field(default=2, ge=0)
-    """How often a request that the provider calls too long is shortened further and sent again."""
+    """How often a request that the provider calls too long is shortened further and sent again.
+
+    With 0, its first refusal is a `ContextOverflowError`.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -90,7 +94,7 @@ def _number(value: object) -> float | None:
         number = float(value) if isinstance(value, int | float | str) else None
     except ValueError:
         return None
-    return number if number is not None and number > 0 else None
+    return number if number is not None and 0 < number < inf else None
 
 
 def _check(target: str, low: float, trigger: str, high: float) -> None:

@@ -32,6 +32,13 @@ class Measured:
     tokens: int | None = None
     """Its size as it was counted here, where what the provider reported cannot be true."""
 
+    position: int | None = None
+    """How many messages came before the one that this is kept with."""
+
+    missing: int = 0
+    """Tokens that the messages must have had more than their provider reported, over all replies in a row for which
+    that is so."""
+
 
 def remember(message: ModelMessage, measured: Measured) -> None:
     """Keep with a message what the request that ends in it was measured with."""
@@ -60,6 +67,14 @@ def anchor(messages: Sequence[ModelMessage]) -> tuple[int, int]:
     return 0, 0
 
 
+def is_counted(message: ModelMessage) -> bool:
+    """Whether the size that is known of a request, which ends in the message, was counted here and not reported."""
+    if message.metadata is not None and SIZE_KEY in message.metadata:
+        return True
+    measured = measured_with(message)
+    return measured is not None and measured.tokens is not None
+
+
 def context_tokens(response: ModelResponse) -> int:
     """The tokens of the request that a response answered, and its own."""
     return input_tokens(response) + response.usage.output_tokens
@@ -71,7 +86,9 @@ def input_tokens(response: ModelResponse) -> int:
     Where one response is billed for several requests, pydantic-ai keeps the size of one beside their sum
     (`_context_size.py` of 2.62).
     """
-    host = (response.metadata or {}).get("__pydantic_ai__")
+    if response.metadata is None:
+        return response.usage.input_tokens
+    host = response.metadata.get("__pydantic_ai__")
     marked = cast("Mapping[str, object]", host).get("context_input_tokens") if isinstance(host, Mapping) else None
     return marked if isinstance(marked, int) else response.usage.input_tokens
 
@@ -86,6 +103,24 @@ def previous_reply(messages: Sequence[ModelMessage], response: ModelResponse) ->
     if not isinstance(last, ModelResponse) or last.model_name != response.model_name:
         return 0, 0
     return (0, 0) if SIZE_KEY in (last.metadata or {}) else (known - 1, input_tokens(last))
+
+
+def last_agreeing(messages: Sequence[ModelMessage], response: ModelResponse) -> tuple[int, int]:
+    """Where the last reply stands whose figure fits what was sent by then, and what the same model reported for it.
+
+    (0, 0) where there is none, or where the history is another one since.
+    """
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if SIZE_KEY in (message.metadata or {}):
+            break
+        if isinstance(message, ModelResponse) and message.usage.input_tokens:
+            if message.model_name != response.model_name:
+                break
+            measured = measured_with(message)
+            if measured is None or not measured.missing:
+                return index, input_tokens(message)
+    return 0, 0
 
 
 def marked_with_size(message: ModelMessage, tokens: int) -> dict[str, object]:
@@ -126,13 +161,26 @@ class Gauge:
             known, tokens = 0, 0  # another model counts otherwise
         if not known:
             return 0, 0, self._overhead_at_most(parameters)
-        if measured is None:
-            return known, tokens, 0
-        return known, tokens, max(self._overhead_at_most(parameters) - measured.overhead_at_most, 0)
+        overhead = self._overhead_at_most(parameters)
+        if measured is None or measured.position != known - 1:
+            # It may be of a longer history, of which these messages are a part.
+            if tokens > self._counter.upper_bound(messages[:known]) + overhead:
+                return 0, 0, overhead
+            before = overhead if measured is None else measured.overhead_at_most
+            measured = Measured(self._model_name, before, None if measured is None else measured.tokens, known - 1)
+            remember(messages[known - 1], measured)
+        return known, tokens, max(overhead - measured.overhead_at_most, 0)
 
-    def measured(self, parameters: ModelRequestParameters | None, tokens: int | None = None) -> Measured:
+    def measured(
+        self,
+        parameters: ModelRequestParameters | None,
+        tokens: int | None = None,
+        *,
+        position: int | None = None,
+        missing: int = 0,
+    ) -> Measured:
         """What a request is measured with."""
-        return Measured(self._model_name, self._overhead_at_most(parameters), tokens)
+        return Measured(self._model_name, self._overhead_at_most(parameters), tokens, position, missing)
 
     def _overhead_at_most(self, parameters: ModelRequestParameters | None) -> int:
         return 0 if parameters is None else self._counter.upper_bound_parameters(parameters)

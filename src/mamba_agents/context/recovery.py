@@ -3,8 +3,8 @@
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, override
+from dataclasses import replace
+from typing import Any, override
 
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, repair_messages
@@ -12,43 +12,11 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from mamba_agents.context.compaction.base import CompactionResult
-from mamba_agents.context.compactor import Compactor, Request
+from mamba_agents.context.compactor import Request
 from mamba_agents.context.overflow import is_context_overflow, prompt_tokens_in, window_in
+from mamba_agents.context.requesting import Requesting
+from mamba_agents.context.shortening import Shortening
 from mamba_agents.errors import ContextOverflowError
-
-
-class Shortener(Protocol):
-    """Who shortens the requests of runs, and answers for what that costs."""
-
-    def requesting(self, run_id: str | None) -> "Requesting | None":
-        """The request that a run makes, the one of this task where no run is named; None outside of runs."""
-        ...
-
-    @property
-    def compactor(self) -> Compactor:
-        """What measures requests and shortens them."""
-        ...
-
-    async def compact(
-        self,
-        ctx: RunContext[Any] | None,
-        request: Request,
-        target_tokens: int,
-        *,
-        at_most_tokens: int | None = None,
-    ) -> CompactionResult[ModelMessage]:
-        """What a compaction leaves of a request."""
-        ...
-
-    def bill(self, ctx: RunContext[Any], result: CompactionResult[ModelMessage]) -> None:
-        """Put what a compaction cost on the run's account."""
-        ...
-
-    def sent_again(self, ctx: RunContext[Any], request: Request, result: CompactionResult[ModelMessage]) -> None:
-        """Do the same, and remember what was left out of the run's history."""
-        ...
-
 
 _HARDER = 0.5
 """Each further attempt aims at this share of the one before."""
@@ -56,36 +24,17 @@ _HARDER = 0.5
 _logger = logging.getLogger("mamba_agents.context")
 
 
-@dataclass(slots=True)
-class Requesting:
-    """A model request that a run is making."""
-
-    ctx: RunContext[Any]
-    is_streaming: bool = False
-    is_near_trigger: bool = False
-    """Whether the request is so large that it was counted."""
-
-    was_shortened: bool = False
-    """Whether it was sent again with less than the history says."""
-
-    is_whole_history: bool = False
-    """Whether it was the run's history, before it was shortened."""
-
-    history: list[ModelMessage] | None = None
-    """What was left of the run's history when it was sent again."""
-
-
 class RecoveringModel(WrapperModel):
     """Shortens the history and asks again when the wrapped model says that a request is too long.
 
-    Nothing was done by then, so asking again repeats nothing. After `overflow_retries` attempts it raises
-    `ContextOverflowError` with the figures.
+    Nothing was done by then, so asking again repeats nothing. After `overflow_retries` attempts, which may be none, it
+    raises `ContextOverflowError` with the figures.
     """
 
-    def __init__(self, wrapped: Model, shortener: Shortener) -> None:
+    def __init__(self, wrapped: Model, shortening: Shortening) -> None:
         super().__init__(wrapped)
-        self._shortener = shortener
-        self._compactor = shortener.compactor
+        self._shortening = shortening
+        self._compactor = shortening.compactor
 
     @override
     async def request(
@@ -100,7 +49,7 @@ class RecoveringModel(WrapperModel):
             if not is_context_overflow(error):
                 raise
             sent = self._sent(messages, model_settings, model_request_parameters)
-            return await self.recovered(error, sent, self._shortener.requesting(None))
+            return await self.recovered(error, sent, self._shortening.requests.of(None))
 
     async def recovered(self, error: Exception, sent: Request, requesting: Requesting | None) -> ModelResponse:
         """The answer to a request that was refused, sent again with less."""
@@ -135,7 +84,7 @@ class RecoveringModel(WrapperModel):
                         raise
                     attempt += 1
                     request = self._sent(messages, model_settings, model_request_parameters)
-                    requesting = self._shortener.requesting(None if run_context is None else run_context.run_id)
+                    requesting = self._shortening.requests.of(None if run_context is None else run_context.run_id)
                     messages = await self._shorter(request, error, attempt, requesting)
             yield stream
 
@@ -153,29 +102,30 @@ class RecoveringModel(WrapperModel):
         await self._compactor.windows.learn(self.wrapped, window, too_many=size)
         limits = await self._compactor.windows.limits(self.wrapped, sent.settings)
         _logger.warning("%s refused a request of %d tokens as too long: %s", self.model_name, size, error)
-        if attempt <= self._compactor.config.overflow_retries:
+        retries = self._compactor.config.overflow_retries
+        if attempt <= retries:
             # Where the server told both figures, the first attempt can aim well; all others only lower.
             harder = 1 if attempt == 1 and reported and window else _HARDER**attempt
             target_tokens = int(min(limits.target, size) * harder)
             shorter = await self._compacted(replace(sent, reported_tokens=reported), target_tokens, requesting)
             if shorter is not None:
                 return shorter
-        raise ContextOverflowError(current_tokens=size, max_tokens=limits.window, compaction_attempted=True) from error
+        was_compacted = requesting is not None and requesting.was_compacted
+        raise ContextOverflowError(size, limits.window, was_compacted or retries > 0) from error
 
     async def _compacted(
         self, sent: Request, target_tokens: int, requesting: Requesting | None
     ) -> list[ModelMessage] | None:
         """The messages, shortened; None where there is nothing to take out."""
         if requesting is None:
-            result = await self._shortener.compact(None, sent, target_tokens, at_most_tokens=target_tokens)
+            result = await self._shortening.compact(None, sent, target_tokens, at_most_tokens=target_tokens)
         elif self._is_whole_history(requesting, sent):
             whole = replace(sent, messages=requesting.history or list(requesting.ctx.messages))
-            result = await self._shortener.compact(requesting.ctx, whole, target_tokens, at_most_tokens=target_tokens)
+            result = await self._shortening.compact(requesting.ctx, whole, target_tokens, at_most_tokens=target_tokens)
             requesting.history = result.messages
-            self._shortener.sent_again(requesting.ctx, whole, result)
+            self._shortening.sent_again(requesting.ctx, whole, result)
         else:
-            result = await self._shortener.compact(requesting.ctx, sent, target_tokens, at_most_tokens=target_tokens)
-            self._shortener.bill(requesting.ctx, result)
+            result = await self._shortening.compact(requesting.ctx, sent, target_tokens, at_most_tokens=target_tokens)
         return self._prepared(result.messages, sent) if result.tokens_after < result.tokens_before else None
 
     def _is_whole_history(self, requesting: Requesting, sent: Request) -> bool:

@@ -26,7 +26,7 @@ _EXACT_SHARE = 0.9
 _ESTIMATE_SHARE = 0.5
 """A count with another model's tokenizer: twice as many tokens for the same text is the most that was seen."""
 
-_GROWN_SHARE = 0.9
+_GROWN_SHARE = 0.97
 """A history that only grew is counted the same by the same provider, but for what it leaves out itself."""
 
 _LEAST_GAP = 256
@@ -60,6 +60,7 @@ def silent_cut(
     counted_tokens: int,
     counted_exactly: bool,
     previous_tokens: int = 0,
+    later_tokens: int = 0,
     droppable_tokens: int = 0,
     window_tokens: int | None = None,
 ) -> SilentCut | None:
@@ -68,12 +69,14 @@ def silent_cut(
     `counted_tokens` are those of the messages and instructions as we count them, without the tools, which some servers
     write shorter and some leave out; `counted_exactly` says whether with the model's own tokenizer.
     `previous_tokens` is what the same model reported for an earlier request that this one repeats whole and goes on
-    from; 0 where there is none, as after a compaction. `droppable_tokens` are those that a provider may leave out of
+    from; 0 where there is none, as after a compaction. `later_tokens` are those that came since, counted like
+    `counted_tokens`. `droppable_tokens` are those that a provider may leave out of
     its own accord or count in its own way: thinking of earlier turns, images and files. Figures of requests that the
     provider shortened (`shortened_by_provider`) say nothing.
     """
-    counted = (counted_tokens - droppable_tokens) * (_EXACT_SHARE if counted_exactly else _ESTIMATE_SHARE)
-    grown = (previous_tokens - droppable_tokens) * _GROWN_SHARE
+    share = _EXACT_SHARE if counted_exactly else _ESTIMATE_SHARE
+    counted = (counted_tokens - droppable_tokens) * share
+    grown = (previous_tokens - droppable_tokens) * _GROWN_SHARE + later_tokens * share
     expected = int(max(counted, grown))
     least_left = min(_LEAST_LEFT, window_tokens // 4) if window_tokens else _LEAST_LEFT
     if reported_tokens < least_left or expected - reported_tokens < _LEAST_GAP:

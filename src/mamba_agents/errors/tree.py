@@ -37,7 +37,7 @@ class ModelBackendError(AgentError):
 
 
 class ContextOverflowError(AgentError):
-    """What a request must hold is more than the model's window."""
+    """A request is longer than its model's window, and is not or cannot be made short enough."""
 
     def __init__(
         self,
@@ -49,7 +49,8 @@ class ContextOverflowError(AgentError):
     ) -> None:
         super().__init__(
             f"found a request of {current_tokens} tokens; expected at most {max_tokens}"
-            + (", which compaction could not reach; " if compaction_attempted else "; compaction was not tried; ")
+            + (", which compaction could not reach; " if compaction_attempted else "; compaction was not tried: ")
+            + ("" if compaction_attempted else "set context.overflow_retries to 1 or more, ")
             + "shorten the newest message or the tool results in it, or use a model with a larger window",
             cause=cause,
             current_tokens=current_tokens,
@@ -57,8 +58,11 @@ class ContextOverflowError(AgentError):
             compaction_attempted=compaction_attempted,
         )
         self.current_tokens = current_tokens
+        """The size of the request, as its provider told it or as it was counted."""
         self.max_tokens = max_tokens
+        """The model's window."""
         self.compaction_attempted = compaction_attempted
+        """Whether the request was as short as compaction makes it; False where the settings allow none."""
 
 
 class BudgetExceededError(AgentError):

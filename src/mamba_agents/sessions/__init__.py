@@ -11,7 +11,7 @@ from mamba_agents.sessions.events import (
 )
 from mamba_agents.sessions.log import SessionLog
 from mamba_agents.sessions.session import Session
-from mamba_agents.sessions.store import MemoryStore, SessionStore
+from mamba_agents.sessions.store import MemoryStore, SessionStore, StoredEvents
 
 __all__ = [
     "ContextCleared",
@@ -24,5 +24,6 @@ __all__ = [
     "SessionEvent",
     "SessionLog",
     "SessionStore",
+    "StoredEvents",
     "UsageRecorded",
 ]

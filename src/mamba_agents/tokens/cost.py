@@ -56,6 +56,8 @@ class CostEstimator:
         require("rates", rates, Mapping, expected="a mapping of model names to rates, such as settings.cost_rates")
         self._rates = {model: _checked(model, rate) for model, rate in rates.items()}
         self._patterns = _patterns(self._rates)
+        self.revision = 0
+        """Another number whenever a rate is set: what was looked up before may be another rate now."""
 
     def get_rate(self, model: str) -> ModelRate | None:
         """The given rate that prices this model; None when the price table decides."""
@@ -76,8 +78,10 @@ class CostEstimator:
             TypeError: no rate at all, or a model that is not named.
             ValueError: a rate that is below 0, not finite, or lacks `input` or `output`.
         """
-        self._rates[model] = _checked(model, rate)
-        self._patterns = _patterns(self._rates)
+        rates = {**self._rates, model: _checked(model, rate)}  # others may be looking rates up meanwhile
+        self._patterns = _patterns(rates)
+        self._rates = rates
+        self.revision += 1
 
     def get_all_rates(self) -> dict[str, ModelRate]:
         """The given rates by model or pattern; a new dict."""
@@ -99,7 +103,7 @@ class CostEstimator:
         if rate is not None:
             return _by_rate(usage, rate, model)
         provider, name = _parted(model)
-        if provider is not None and server_price(provider, None, name) == "free":
+        if model == "local" or server_price(provider, None, name) == "free":
             return CostBreakdown(prompt_cost=_NOTHING, completion_cost=_NOTHING, total_cost=_NOTHING, model=model)
         return _by_price_table(usage, model, when)
 
@@ -119,19 +123,28 @@ class CostEstimator:
         return self.estimate(TokenUsage(prompt_tokens=tokens, total_tokens=tokens), model)
 
 
-def response_cost(response: "ModelResponse", estimator: CostEstimator | None = None) -> Decimal | None:
+FREE_KEY = "mamba_agents.is_free"
+"""Where the metadata of a reply says that its model costs nothing, whatever it used."""
+
+
+def response_cost(response: "ModelResponse") -> Decimal | None:
     """USD for one reply; None when the price is unknown, as it is for a reply that was cut before its usage came.
 
-    pydantic-ai prices such a reply at 0, since it counts no tokens. `estimator` knows the models whose rate is 0.
+    pydantic-ai prices such a reply at 0, since it counts no tokens.
     """
+    cost = response.usage.cost
+    if cost != 0 or not _says_nothing(response):
+        return cost
+    if response.metadata is not None and FREE_KEY in response.metadata:
+        return cost
+    is_free = server_price(response.provider_name, response.provider_url, response.model_name) == "free"
+    return cost if is_free else None
+
+
+def _says_nothing(response: "ModelResponse") -> bool:
+    """Whether a reply used more than it tells: nothing came of its usage before it was cut."""
     usage = response.usage
-    if usage.cost != 0 or usage.total_tokens or not (usage.unmeasured_requests or response.state != "complete"):
-        return usage.cost
-    provider, name = response.provider_name, response.model_name
-    if server_price(provider, response.provider_url, name) == "free":
-        return usage.cost
-    rate = estimator.get_rate(full_name(provider, name)) if estimator is not None else None
-    return usage.cost if rate is not None and rate.input == rate.output == 0 else None
+    return not usage.total_tokens and bool(usage.unmeasured_requests or response.state != "complete")
 
 
 def full_name(provider: str | None, model: str | None) -> str:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
+from types import NoneType
 from typing import cast
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import ModelRequestParameters
 
-from mamba_agents._internal.chat.convert import dicts_to_model_messages
+from mamba_agents._internal.chat.either import native_messages
 from mamba_agents.tokens.calibration import Calibration
 from mamba_agents.tokens.config import Encoding, TokenizerConfig
 from mamba_agents.tokens.encodings import (
@@ -19,11 +20,14 @@ from mamba_agents.tokens.encodings import (
     is_bundled,
     load_tokenizer,
 )
+from mamba_agents.tokens.given import require, whole_number
 from mamba_agents.tokens.known import keep_count, known_counts, upper_bound
 from mamba_agents.tokens.parts import measure
 from mamba_agents.tokens.request import RequestCounts
 
 _NATIVE = (ModelRequest, ModelResponse)
+_CONFIG = "a TokenizerConfig, or None for the defaults: a model goes into TokenCounter(model=…)"
+_NAME = "its name as text: a Model has model_name"
 
 
 class TokenCounter:
@@ -34,6 +38,8 @@ class TokenCounter:
     """
 
     def __init__(self, config: TokenizerConfig | None = None, *, model: str | None = None) -> None:
+        require("config", config, (TokenizerConfig, NoneType), expected=_CONFIG)
+        require("model", model, (str, NoneType), expected=_NAME)
         self.config = config or TokenizerConfig()
         self.model = model
         """The model that is counted for when a call names none."""
@@ -45,10 +51,15 @@ class TokenCounter:
 
     def count(self, text: str, model: str | None = None) -> int:
         """The tokens of a text. What looks like a special token, such as `<|endoftext|>`, counts as the text it is."""
+        require("text", text, str, expected="text: count_messages counts messages")
         return self._scaled(self._tokenizer(self._choice(model).encoding).count(text), model)
 
     def count_batch(self, texts: Sequence[str], model: str | None = None) -> list[int]:
         """The tokens of each text, in order; for many texts faster than one by one."""
+        if isinstance(texts, str) or not isinstance(texts, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"found {type(texts).__name__} as texts; expected a list of texts: put one into a list")
+        for text in texts:
+            require("one of the texts", text, str, expected="text")
         counts = self._tokenizer(self._choice(model).encoding).count_batch(texts)
         return self._all_scaled(counts, model)
 
@@ -59,7 +70,7 @@ class TokenCounter:
 
     def fits_context(self, text: str, max_tokens: int, model: str | None = None) -> bool:
         """Whether the text, with the margin, is at most `max_tokens`."""
-        return self.count_with_margin(text, model) <= max_tokens
+        return self.count_with_margin(text, model) <= whole_number("max_tokens", max_tokens)
 
     def count_messages(
         self,
@@ -72,16 +83,18 @@ class TokenCounter:
 
         Raises `ValueError` with the index and the field when a dict is not a chat message.
         """
-        if all(issubclass(kind, _NATIVE) for kind in set(map(type, messages))):
-            native = cast("Sequence[ModelMessage]", messages)
+        is_list = isinstance(messages, list)
+        if is_list and all(issubclass(kind, _NATIVE) for kind in set(map(type, messages))):
+            native = cast("list[ModelMessage]", messages)
         else:
-            native = dicts_to_model_messages(cast("Sequence[Mapping[str, object]]", messages))
+            native = native_messages(messages)
         return sum(self.message_counts(native, model, raw=raw))
 
     def message_counts(
         self, messages: Sequence[ModelMessage], model: str | None = None, *, raw: bool = False
     ) -> list[int]:
         """The tokens of each message, in order. A message is tokenised once in its life, so it must not be edited."""
+        _check_messages(messages)
         encoding = self._choice(model).encoding
         counts = known_counts(messages, encoding)
         if None in counts:
@@ -94,18 +107,21 @@ class TokenCounter:
 
     def upper_bound(self, messages: Sequence[ModelMessage]) -> int:
         """More tokens than any tokenizer makes of the messages, by their bytes; loads no tokenizer."""
+        _check_messages(messages)
         return upper_bound(messages, keep=self.config.cache_tokenizer)
 
     def count_request_parameters(
         self, parameters: ModelRequestParameters, model: str | None = None, *, raw: bool = False
     ) -> int:
         """The tokens a request has beside its messages: instructions, tools and the schema of the output."""
+        require("parameters", parameters, ModelRequestParameters, expected="ModelRequestParameters")
         encoding = self._choice(model).encoding
         tokens = self._requests.count(parameters, encoding, self._tokenizer(encoding))
         return tokens if raw else self._scaled(tokens, model)
 
     def upper_bound_parameters(self, parameters: ModelRequestParameters) -> int:
         """More tokens than any tokenizer makes of what a request has beside its messages; loads no tokenizer."""
+        require("parameters", parameters, ModelRequestParameters, expected="ModelRequestParameters")
         return self._requests.upper_bound(parameters)
 
     def calibrate(self, model: str | None, *, counted: int, reported: int) -> None:
@@ -114,6 +130,7 @@ class TokenCounter:
         Leaves an exact model alone, and samples that are too small to tell anything.
         """
         name = self._name(model)
+        counted, reported = whole_number("counted", counted), whole_number("reported", reported)
         if name and not self.is_exact(name):
             self._calibration.add(name, counted=counted, reported=reported)
 
@@ -131,7 +148,10 @@ class TokenCounter:
         return self._choice(model).encoding
 
     def _name(self, model: str | None) -> str:
-        return (self.model if model is None else model) or ""
+        name = self.model if model is None else model
+        if not isinstance(name, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"found {type(name).__name__} as model; expected {_NAME}")
+        return name or ""
 
     def _choice(self, model: str | None) -> EncodingChoice:
         name = self._name(model)
@@ -173,3 +193,9 @@ class TokenCounter:
     def _all_scaled(self, counts: list[int], model: str | None) -> list[int]:
         factor = self.factor(model)
         return counts if factor == 1.0 else [round(tokens * factor) for tokens in counts]
+
+
+def _check_messages(messages: object) -> None:
+    """Refuse what is no list. What is in it is looked at where it is not known yet."""
+    if type(messages) is not list:
+        require("messages", messages, Sequence, expected="a list of ModelRequest and ModelResponse")

@@ -3,9 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from mamba_agents.errors import BudgetExceededError, BudgetScope, ConfigurationError
@@ -13,47 +13,9 @@ from mamba_agents.tokens.account import Account, Spent
 from mamba_agents.tokens.budget import Window
 from mamba_agents.tokens.given import key_and_window, scope_and_key, scope_and_window, whole_number
 from mamba_agents.tokens.given import usd as money
+from mamba_agents.tokens.room import Ask, Cap, exceeded, fits, longest_answer, passed_by
 
 _NOTHING = Decimal(0)
-
-
-@dataclass(slots=True)
-class Cap:
-    """A limit on one account. A value, though not frozen: some are made for every run."""
-
-    account: Account
-    usd: Decimal | None
-    tokens: int | None
-
-
-@dataclass(slots=True)
-class Ask:
-    """The most that a request can take. A value, though not frozen: one is made for every request."""
-
-    input_tokens: int
-    output_tokens: int
-    least_output_tokens: int
-    """A shorter answer is not worth asking for."""
-
-    input_usd: Decimal = _NOTHING
-    output_usd: Decimal = _NOTHING
-    """USD for one token of the answer."""
-
-    answers: int = 1
-    """How many answers it may take until one is accepted; each is billed."""
-
-    @property
-    def is_priced(self) -> bool:
-        """Whether it takes money at all."""
-        return bool(self.input_usd or self.output_usd)
-
-    def tokens(self, output_tokens: int) -> int:
-        """Tokens with answers of this length."""
-        return self.answers * (self.input_tokens + output_tokens)
-
-    def usd(self, output_tokens: int) -> Decimal:
-        """USD with answers of this length."""
-        return self.answers * (self.input_usd + output_tokens * self.output_usd)
 
 
 class Reservation:
@@ -165,6 +127,21 @@ class BudgetLedger:
         scope_and_key(scope, key)
         return (scope, key) in self._accounts
 
+    def open(self, scope: BudgetScope, key: str, *, tokens: int = 0, usd: Decimal = _NOTHING) -> bool:
+        """Begin to count in a scope, with what was spent in it before; False where it is counted in already.
+
+        Of those who ask at once, one begins it.
+
+        Raises:
+            TypeError: `tokens` that are no whole number, or `usd` that is no Decimal.
+            ValueError: an amount below 0 or not finite, an unknown scope, or a tenant, which needs a window.
+        """
+        scope_and_key(scope, key)
+        key_and_window(scope, key, None)
+        account = Account(scope, key, None)
+        account.add(whole_number("tokens", tokens), money("usd", usd), self._clock())
+        return self._accounts.setdefault((scope, key), account) is account
+
     def forget(self, scope: BudgetScope, key: str | None = None) -> None:
         """Begin a scope anew, such as that of a session that is deleted."""
         scope_and_key(scope, key)
@@ -202,7 +179,7 @@ class BudgetLedger:
             now = self._clock()
             for cap in caps:
                 cap.account.forget_old(now)
-            return [error for cap in caps for error in _passed(cap)]
+            return [error for cap in caps for error in passed_by(cap)]
 
     def spend(self, caps: Sequence[Cap], tokens: int, usd: Decimal) -> None:
         """Count what was spent without asking before."""
@@ -214,7 +191,7 @@ class BudgetLedger:
         output_tokens = ask.output_tokens
         tokens, usd = ask.tokens(output_tokens), ask.usd(output_tokens)
         with self._lock:
-            if (self._waiters and self._line(caps)) or not _fits(caps, tokens, usd, self._clock()):
+            if (self._waiters and self._line(caps)) or not fits(caps, tokens, usd, self._clock()):
                 return None
             return Reservation(self, [cap.account for cap in caps], output_tokens, tokens, usd)
 
@@ -270,19 +247,19 @@ class BudgetLedger:
     ) -> "Reservation | BudgetExceededError | set[Account]":
         """The room, or why there is none, or the accounts to wait for."""
         now = self._clock()
-        best = min(_room(caps, ask, now, reserved=False), ask.output_tokens)
+        best = min(longest_answer(caps, ask, now, reserved=False), ask.output_tokens)
         if best < ask.least_output_tokens:
-            return _exceeded(caps, ask, reserved=False)
+            return exceeded(caps, ask, reserved=False)
         if line:
             return line
-        short = {cap.account for cap in caps if _room([cap], ask, now) < best}
+        short = {cap.account for cap in caps if longest_answer([cap], ask, now) < best}
         return short or self._reservation(caps, ask, best)
 
     def _reservation(self, caps: Sequence[Cap], ask: Ask, output_tokens: int) -> Reservation:
         shortened = None
         if output_tokens < ask.output_tokens:
             more = replace(ask, least_output_tokens=output_tokens + 1)
-            shortened = _exceeded(caps, more, reserved=True)
+            shortened = exceeded(caps, more, reserved=True)
         accounts = [cap.account for cap in caps]
         return Reservation(self, accounts, output_tokens, ask.tokens(output_tokens), ask.usd(output_tokens), shortened)
 
@@ -305,71 +282,13 @@ class BudgetLedger:
             self._waiters.remove(waiter)
             if waiter.outcome is not None:
                 return waiter.outcome
-            room = _room(waiter.caps, waiter.ask, self._clock())
-            if room < waiter.ask.least_output_tokens:
+            best = longest_answer(waiter.caps, waiter.ask, self._clock())
+            if best < waiter.ask.least_output_tokens:
                 self._serve_line()  # whoever stood behind it may pass now
-                return _exceeded(waiter.caps, waiter.ask, reserved=True)
-            return self._reservation(waiter.caps, waiter.ask, room)
+                return exceeded(waiter.caps, waiter.ask, reserved=True)
+            return self._reservation(waiter.caps, waiter.ask, best)
 
 
 async def _wait(woken: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(woken.wait(), seconds)
-
-
-def _fits(caps: Sequence[Cap], tokens: int, usd: Decimal, now: float) -> bool:
-    """Whether there is room for so much."""
-    for cap in caps:
-        account = cap.account
-        if account.window is not None:
-            account.forget_old(now)
-        if cap.tokens is not None and account.tokens + account.reserved_tokens + tokens > cap.tokens:
-            return False
-        if cap.usd is not None and usd and account.usd + account.reserved_usd + usd > cap.usd:
-            return False
-    return True
-
-
-def _room(caps: Sequence[Cap], ask: Ask, now: float, *, reserved: bool = True) -> int:
-    """How long the answer may be; below 0 where not even what is sent fits."""
-    room = ask.output_tokens
-    for cap in caps:
-        account = cap.account
-        account.forget_old(now)
-        if cap.tokens is not None:
-            left = cap.tokens - account.tokens - (account.reserved_tokens if reserved else 0)
-            if left < ask.tokens(room):
-                room = left // ask.answers - ask.input_tokens
-        if cap.usd is not None and ask.is_priced:
-            usd = cap.usd - account.usd - (account.reserved_usd if reserved else _NOTHING)
-            if usd < ask.usd(0):
-                return -1
-            if usd < ask.usd(room):
-                room = int((usd / ask.answers - ask.input_usd) // ask.output_usd)
-    return room
-
-
-def _passed(cap: Cap) -> Iterator[BudgetExceededError]:
-    account = cap.account
-    if cap.tokens is not None and account.tokens > cap.tokens:
-        yield BudgetExceededError(account.scope, "tokens", limit=cap.tokens, spent=account.tokens, key=account.key)
-    if cap.usd is not None and account.usd > cap.usd:
-        yield BudgetExceededError(account.scope, "USD", limit=cap.usd, spent=account.usd, key=account.key)
-
-
-def _exceeded(caps: Sequence[Cap], ask: Ask, *, reserved: bool) -> BudgetExceededError:
-    """The error for the first cap that leaves no room, or, after waiting, for one that would have."""
-    least_tokens, least_usd = ask.tokens(ask.least_output_tokens), ask.usd(ask.least_output_tokens)
-    for cap in caps:
-        account = cap.account
-        tokens = account.tokens + (account.reserved_tokens if reserved else 0)
-        usd = account.usd + (account.reserved_usd if reserved else _NOTHING)
-        if cap.tokens is not None and tokens + least_tokens > cap.tokens:
-            return BudgetExceededError(
-                account.scope, "tokens", limit=cap.tokens, spent=tokens, requested=least_tokens, key=account.key
-            )
-        if cap.usd is not None and ask.is_priced and usd + least_usd > cap.usd:
-            return BudgetExceededError(
-                account.scope, "USD", limit=cap.usd, spent=usd, requested=least_usd, key=account.key
-            )
-    raise AssertionError

@@ -16,6 +16,7 @@ from pydantic_ai.messages import (
     InstructionBaselinePart,
     InstructionDeltaPart,
     ModelMessage,
+    ModelRequest,
     ModelResponse,
     ModelSettingsDeltaPart,
     NativeToolCallPart,
@@ -118,6 +119,11 @@ def measure(message: ModelMessage) -> Measured:
     measured = Measured()
     if isinstance(message, ModelResponse):
         measured.frame(MESSAGE_TOKENS)
+    elif not isinstance(message, ModelRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"found {type(message).__name__} among the messages; expected ModelRequest or ModelResponse: "
+            "count_messages takes chat dicts too"
+        )
     for part in message.parts:
         rule_for(type(part)).count(part, measured)
     return measured

@@ -11,13 +11,19 @@ from mamba_agents.tokens.usage import RecordKind, Spending, TokenUsage, UsageRec
 _NOTHING = Decimal(0)
 
 
+OLDER_SESSIONS = "(older sessions)"
+"""The name under which the sums of sessions are put together that were used the longest ago."""
+
+
 class Cell(NamedTuple):
-    """What records share that are summed together; every breakdown is a sum over cells."""
+    """What records share that are summed together; every breakdown is a sum over cells, except that by session.
+
+    Models, providers and kinds are few and each day is one: there are some hundred cells a year, however many requests.
+    """
 
     day: date
     model: str | None
     provider: str | None
-    session_id: str | None
     kind: RecordKind
 
     @classmethod
@@ -25,7 +31,7 @@ class Cell(NamedTuple):
         """The cell that a record belongs to."""
         when = record.timestamp
         day = when.date() if when.tzinfo is UTC else when.astimezone(UTC).date()
-        return cls(day, record.model, record.provider, record.session_id, record.kind)
+        return cls(day, record.model, record.provider, record.kind)
 
 
 class Total:
@@ -55,6 +61,35 @@ class Total:
     def spending(self) -> Spending:
         """The sum as it is now."""
         return Spending(usage=replace(self.usage), known_cost=self.known_cost, unpriced_requests=self.unpriced_requests)
+
+
+class SessionTotals:
+    """A sum for each session, and one for all those beyond the newest `most`; None keeps them all apart."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._shared: dict[str | None, Total] = {}
+        """What belongs to no session, and what those had that were used the longest ago."""
+
+        self._sessions: dict[str, Total] = {}
+        """In the order of their last record."""
+
+    def include(self, record: UsageRecord) -> None:
+        """Count a record in."""
+        name = record.session_id
+        if name is None or name == OLDER_SESSIONS:
+            self._shared.setdefault(name, Total()).include(record.usage, record.cost)
+            return
+        total = self._sessions.pop(name, None) or Total()
+        total.include(record.usage, record.cost)
+        self._sessions[name] = total
+        if self._most is not None and len(self._sessions) > self._most:
+            oldest = self._sessions.pop(next(iter(self._sessions)))
+            self._shared.setdefault(OLDER_SESSIONS, Total()).merge(oldest)
+
+    def spending(self) -> dict[str | None, Spending]:
+        """The sums as they are now."""
+        return {name: total.spending() for name, total in (*self._shared.items(), *self._sessions.items())}
 
 
 class CostSplit:

@@ -6,29 +6,41 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import groupby
+from typing import Final
 
 from mamba_agents.tokens.cost import CostBreakdown, CostEstimator, Rate
 from mamba_agents.tokens.given import check_record, check_usage, require, whole_number
-from mamba_agents.tokens.totals import Cell, CostSplit, Total
+from mamba_agents.tokens.totals import OLDER_SESSIONS, Cell, CostSplit, SessionTotals, Total
 from mamba_agents.tokens.usage import RecordKey, RecordKind, Spending, TokenUsage, UsageRecord
 
 
 class UsageTracker:
     """Keeps one record for every request, and totals. Safe to use from any thread."""
 
-    def __init__(self, cost_rates: Mapping[str, Rate] | None = None, *, max_records: int | None = 10_000) -> None:
-        """Make an empty tracker.
+    OLDER_SESSIONS: Final = OLDER_SESSIONS
+    """The key in the breakdown by session for those beyond the newest `max_sessions`."""
 
-        Beyond `max_records` the oldest records are dropped, so that a long life does not fill the memory; totals and
-        breakdowns still have them. None keeps all.
+    def __init__(
+        self,
+        cost_rates: Mapping[str, Rate] | None = None,
+        *,
+        max_records: int | None = 10_000,
+        max_sessions: int | None = 10_000,
+    ) -> None:
+        """Make an empty tracker, which a long life does not fill the memory of.
+
+        Beyond `max_records` the oldest records are dropped; totals and breakdowns still have them. Beyond
+        `max_sessions` those that were used the longest ago are one entry of the breakdown by session together,
+        `OLDER_SESSIONS`, so that it still adds up. None keeps all.
 
         Raises:
-            TypeError: `max_records` that is no whole number, or no mapping of names to rates.
-            ValueError: `max_records` below 0, or a rate that is below 0, not finite, or lacks `input` or `output`.
+            TypeError: a bound that is no whole number, or no mapping of names to rates.
+            ValueError: a bound below 0, or a rate that is below 0, not finite, or lacks `input` or `output`.
         """
         self.estimator = CostEstimator(cost_rates)
         """Prices what was recorded without a cost."""
         self.max_records = None if max_records is None else whole_number("max_records", max_records)
+        self.max_sessions = None if max_sessions is None else whole_number("max_sessions", max_sessions)
         self._lock = threading.Lock()
         self._clear()
 
@@ -150,8 +162,14 @@ class UsageTracker:
         return self._grouped(lambda cell: cell.provider)
 
     def get_breakdown_by_session(self) -> dict[str | None, Spending]:
-        """What each session used and cost; None is for what belongs to none."""
-        return self._grouped(lambda cell: cell.session_id)
+        """What each session used and cost; None is for what belongs to none.
+
+        `OLDER_SESSIONS` is for those that were used longer ago than the newest `max_sessions`. One that is used again
+        counts anew from then on; what all of it cost, its own log tells.
+        """
+        with self._lock:
+            self._sum_all_but(0)
+            return self._sessions.spending()
 
     def get_breakdown_by_day(self) -> dict[date, Spending]:
         """What was used and what it cost on each day, by the clock of UTC."""
@@ -171,6 +189,7 @@ class UsageTracker:
         self._keys: set[RecordKey] = set()
         self._total = Total()
         self._cells: dict[Cell, Total] = {}
+        self._sessions = SessionTotals(self.max_sessions)
         self._by_tool: dict[str, Total] = {}
         self._unsummed: deque[UsageRecord] = deque()
         self._unsplit: deque[UsageRecord] = deque()
@@ -188,6 +207,7 @@ class UsageTracker:
         if total is None:
             total = self._cells[cell] = Total()
         total.include(record.usage, record.cost)
+        self._sessions.include(record)
         for tool, usage, cost in _shares(record):
             self._by_tool.setdefault(tool, Total()).include(usage, cost)
 

@@ -20,9 +20,6 @@ from mamba_agents.context.compaction import (
 )
 from mamba_agents.errors import ConfigurationError
 from mamba_agents.tokens import TokenCounter
-from tests.context.compaction.summarisers import good, turns
-
-pytestmark = pytest.mark.anyio
 
 
 class Own(CompactionStrategy):
@@ -61,15 +58,6 @@ def test_each_name_gives_its_strategy_with_the_counter_and_the_prompts_as_told()
         assert strategy.name == name
         assert strategy.token_counter is counter
         assert strategy.preserve_system_prompt is False
-
-
-@pytest.mark.parametrize("name", ["summarize_older", "hybrid"])
-async def test_the_model_for_summaries_writes_them(name: str) -> None:
-    summariser = good()
-    strategy = strategy_named(name, summarization_model=summariser.model)
-    counter = TokenCounter()
-    await strategy.compact(turns(20), counter.count_messages(turns(20)) // 5, 2)
-    assert len(summariser.asked) == 1
 
 
 def test_an_object_is_taken_as_it_is_and_a_class_is_made() -> None:
@@ -112,6 +100,13 @@ def test_a_class_that_needs_more_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"strategy=NeedsMore, whose constructor needs limit; .*an instance"):
         strategy_named(NeedsMore)
+
+
+def test_a_class_that_is_not_complete_is_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match="found strategy=CompactionStrategy, which leaves methods to subclasses"
+    ):
+        strategy_named(CompactionStrategy)
 
 
 def test_settings_take_names_objects_and_classes() -> None:

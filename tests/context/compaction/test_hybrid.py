@@ -163,6 +163,13 @@ def test_lists_of_strategies_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match=r"found 'hybrid' among the strategies; expected one of importance_scoring, "):
         HybridStrategy(["hybrid"])
 
+    for wrong in ("sliding_window", SlidingWindowStrategy, 3):
+        with pytest.raises(TypeError, match=r"found strategies=.*; expected a list of strategies as objects"):
+            HybridStrategy(wrong)  # pyright: ignore[reportArgumentType]
+    for wrong in (3, int, None):
+        with pytest.raises(TypeError, match="among the strategies; expected strategies as objects, classes or names"):
+            HybridStrategy([wrong])  # pyright: ignore[reportArgumentType]
+
     class NeedsMore(Keeps):
         def __init__(self, limit: int) -> None:
             super().__init__(limit)
@@ -183,6 +190,18 @@ async def test_figures_are_counted_and_not_taken_on_trust() -> None:
     assert result.tokens_before == ALL
     assert result.tokens_after == COUNTER.count_messages(TURNS[-4:])
     assert (result.strategy, result.removed_count) == ("keeps", len(TURNS) - 4)
+
+
+async def test_a_strategy_of_ours_that_somebody_changed_is_asked_as_they_changed_it() -> None:
+    class Half(SlidingWindowStrategy):
+        async def compact_native(
+            self, messages: list[ModelMessage], target_tokens: int, preserve_recent: int
+        ) -> CompactionResult[ModelMessage]:
+            return await super().compact_native(messages, target_tokens // 2, preserve_recent)
+
+    for counter in (COUNTER, TokenCounter()):
+        result = await HybridStrategy([Half(token_counter=counter)], token_counter=COUNTER).compact(TURNS, ALL // 2)
+        assert result.tokens_after == COUNTER.count_messages(result.messages) <= ALL // 4
 
 
 async def test_a_strategy_that_asks_a_model_may_fail_and_another_may_not() -> None:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from pydantic_ai import Agent
 from pydantic_ai.messages import (
@@ -121,7 +123,7 @@ async def test_a_value_that_one_call_has_used_is_told_no_more() -> None:
     def ranked(*calls: ModelMessage) -> frozenset[str]:
         history = [user("hello"), user("My number is KG-6965698."), *calls, *chat(2), user("and now?")]
         layout = layout_of(history, COUNTER.message_counts(history))
-        return Ranking(layout, [(start, layout.unit_stop(start)) for start in layout.starts[:-1]]).ranks[1, 2].told
+        return Ranking(layout, [*pairwise(layout.starts)]).ranks[1, 2].told
 
     used = [call("book", {"member": "KG-6965698"}), returned("book", "ok")]
     assert ranked() == {"KG-6965698"}
@@ -137,7 +139,7 @@ async def test_a_list_stays_young_while_calls_work_through_it() -> None:
         work = [m for each in taken for m in (call("pay", {"invoice": each}, each), returned("pay", "paid", each))]
         history = [user("pay them"), *listed, *chat(3), *work, user("and now?")]
         layout = layout_of(history, COUNTER.message_counts(history))
-        return Ranking(layout, [(start, layout.unit_stop(start)) for start in layout.starts[:-1]]).ranks[1, 3].age
+        return Ranking(layout, [*pairwise(layout.starts)]).ranks[1, 3].age
 
     assert age() == 6
     assert age(*ids[:1]) == 7, "one of several may be an offer that was taken"
@@ -203,6 +205,12 @@ async def test_a_scoring_agent_decides_in_one_request(*, as_agent: bool) -> None
 
 async def test_without_a_scoring_agent_no_model_is_called() -> None:
     assert not strategy().calls_model
+
+
+@pytest.mark.parametrize("wrong", ["openai:gpt-4o", FunctionModel, 3])
+def test_whom_nobody_can_ask_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError, match="as scoring_agent; expected an agent or a Model, as infer_model"):
+        ImportanceScoringStrategy(wrong)
 
 
 async def test_a_scoring_agent_that_fails_is_done_without_and_said() -> None:

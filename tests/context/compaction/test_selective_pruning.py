@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic_ai.messages import (
@@ -13,6 +14,7 @@ from pydantic_ai.messages import (
 
 from mamba_agents.context.compaction import SelectivePruningStrategy
 from mamba_agents.context.compaction.receipts import RECEIPT_KEY, is_receipt
+from mamba_agents.tokens import TokenCounter, TokenizerConfig
 from tests.context.compaction.laws import COUNTER, holds_its_laws
 from tests.helpers import call, reply, returned, user
 
@@ -77,10 +79,26 @@ async def test_a_receipt_says_what_was_there_and_how_to_get_it_back() -> None:
     tokens = COUNTER.message_counts(history)[2]
     assert part.content == (
         f"[read_file(path='a.py') gave 80 lines, {tokens:,} tokens; left out to save space. It began: "
-        "line 0 of a rather long file Call it again to see them.]"
+        "line 0 of a rather long file. Call it again to see them.]"
     )
     assert part.metadata == {RECEIPT_KEY: True}
     assert part.tool_call_id == "c1"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("all well\n" * 80, " gave 80 lines, "),
+        ("all well\n" * 79 + "all well", " gave 80 lines, "),
+        ("one long line " * 40 + "\n", " gave 133 tokens; left out to save space. Call it again"),
+        ("\n\n  all well\nand so on" * 20, "It began: all well. Call it again"),
+        ("All is well!\nAnd so on." * 20, "It began: All is well! Call it again"),
+        (" \n\t" * 300, "; left out to save space. Call it again"),
+    ],
+)
+async def test_a_receipt_counts_lines_and_keeps_its_sentences_apart(text: str, said: str) -> None:
+    history = [user("look"), *read("a.py", "c1", text), user("and now?")]
+    assert said in str(result_of((await strategy().compact(history, 1)).messages[2]).content)
 
 
 async def test_metadata_of_an_application_stays_beside_the_mark() -> None:
@@ -101,6 +119,34 @@ async def test_what_was_read_again_goes_before_what_is_older() -> None:
 async def test_a_call_with_more_arguments_gives_anew_unless_they_narrow_it(more: dict[str, object], first: int) -> None:
     history = [user("look"), *read("x", "c1"), *read("a.py", "c2"), *read("a.py", "c3", **more), user("and now?")]
     assert blanked(await pruned(history, 50)) == [first]
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "blank"),
+    [
+        ({"path": "a", "depth": 2}, {"depth": 2, "path": "a"}, 4),
+        ({"path": "a"}, '{"path": "a"}', 4),
+        ('{"path": "a", "depth": 2}', '{"depth": 2, "path": "a"}', 4),
+        ({"paths": ["a"]}, {"paths": ["a"]}, 4),
+        ({"paths": ["a"]}, {"paths": ["b"]}, 2),
+        ('{"path": "a', '{"path": "a', 4),
+        ({"path": "a"}, {"path": "b"}, 2),
+    ],
+    ids=str,
+)
+async def test_calls_are_the_same_whatever_form_their_arguments_have(
+    first: dict[str, object] | str, again: dict[str, object] | str, blank: int
+) -> None:
+    old, others = read("old.py", "c1"), [call("list", args, str(at)) for at, args in enumerate((first, again))]
+    history = [user("look"), *old, others[0], returned("list", LINES, "0"), others[1], returned("list", LINES, "1")]
+    assert blanked(await pruned([*history, user("and now?")], 50)) == [blank]
+
+
+async def test_results_of_one_message_give_each_other_nothing_anew() -> None:
+    twice = ModelResponse(parts=[ToolCallPart("list", {}, tool_call_id=each) for each in ("c2", "c3")])
+    given = ModelRequest(parts=[ToolReturnPart("list", LINES, tool_call_id=each) for each in ("c2", "c3")])
+    history = [user("look"), *read("old.py", "c1"), twice, given, user("and now?")]
+    assert blanked(await pruned(history, 50)) == [2]
 
 
 async def test_a_later_call_that_failed_gives_nothing_anew() -> None:
@@ -142,6 +188,23 @@ async def test_small_failed_and_typed_results_and_those_with_files_stay() -> Non
     history = [user("go"), calls, ModelRequest(parts=odd), user("and now?")]
     result = await strategy().compact(history, 1)
     assert result.messages == history
+
+
+def calibrated() -> TokenCounter:
+    counter = TokenCounter(model="of-my-own")
+    for _ in range(20):
+        counter.calibrate(None, counted=1_000, reported=1_337)
+    return counter
+
+
+@pytest.mark.parametrize("counter", [TokenCounter(TokenizerConfig(cache_tokenizer=False)), calibrated()])
+async def test_figures_are_the_counters_also_where_it_keeps_none_or_scales_them(counter: TokenCounter) -> None:
+    calls = ModelResponse(parts=[ToolCallPart("list", {"at": each}, tool_call_id=each) for each in ("c2", "c3")])
+    given = ModelRequest(parts=[ToolReturnPart("list", LINES, tool_call_id=each) for each in ("c2", "c3")])
+    history = [user("look"), *read("a.py", "c1"), calls, given, user("and now?")]
+    result = await SelectivePruningStrategy(token_counter=counter).compact(history, 1)
+    assert blanked(result.messages) == [2, 4]
+    assert result.tokens_after == counter.count_messages([replace(message) for message in result.messages])
 
 
 async def test_a_receipt_is_not_pruned_again() -> None:

@@ -7,6 +7,7 @@ from pydantic_ai.messages import (
     ModelRequest,
     ModelResponse,
     SystemPromptPart,
+    ToolAvailabilityDeltaPart,
     UserPromptPart,
     repair_messages,
 )
@@ -70,6 +71,16 @@ async def test_an_ordinary_history_is_cut_without_a_layout() -> None:
         16,
         tokens([history[0], *history[16:]]),
     )
+
+
+async def test_tools_that_a_call_revealed_stay_revealed_where_the_call_goes() -> None:
+    revealed = ToolAvailabilityDeltaPart(tools_added=["refund"], tool_call_id="call-1")
+    prompt = ModelRequest(parts=[revealed, UserPromptPart("and this?")])
+    history = [*turns(2), call("search"), returned("search", "found"), prompt, reply("yes"), user("and now?")]
+    result = await strategy().compact(history, tokens([history[0], *history[-3:]]) + 20)
+    assert check_history(result.messages, original=history) == []
+    parts = [part for message in result.messages for part in message.parts]
+    assert [part.tools_added for part in parts if isinstance(part, ToolAvailabilityDeltaPart)] == [["refund"]]
 
 
 async def test_a_message_that_got_another_part_is_looked_at_anew() -> None:

@@ -1,6 +1,7 @@
 """What the summary of an older part says, what it costs, and what happens where there is none."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -21,7 +22,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from mamba_agents.context.compaction import SlidingWindowStrategy, SummarizeOlderStrategy
+from mamba_agents.context.compaction import HybridStrategy, SlidingWindowStrategy, SummarizeOlderStrategy
 from mamba_agents.context.compaction.base import compacting_with
 from mamba_agents.context.compaction.named_values import named_values
 from mamba_agents.context.compaction.summary import METADATA_KEY, SummaryFailed, read_summary
@@ -387,8 +388,30 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="found model='gpt-4o'; expected a Model or 'provider:name'"):
         SummarizeOlderStrategy(model="gpt-4o")
     for name in ("max_summary_tokens", "window_tokens"):
-        with pytest.raises(ValueError, match=f"found {name}=0; expected 1 or more"):
-            SummarizeOlderStrategy(**{name: 0})
+        for wrong in (0, -5):
+            with pytest.raises(ValueError, match=f"found {name}={wrong}; expected 1 or more"):
+                SummarizeOlderStrategy(**{name: wrong})
+        with pytest.raises(TypeError, match=rf"found {name}=nan \(float\); expected a whole number"):
+            SummarizeOlderStrategy(**{name: math.nan})
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (
+            {"summarization_agent": "gpt-4o"},
+            "found str as summarization_agent; expected an agent; give a model as `model`",
+        ),
+        ({"summarization_agent": good().model}, "found FunctionModel as summarization_agent; .* a model as `model`"),
+        ({"summarization_agent": 3}, "found int as summarization_agent; expected an agent$"),
+        ({"model": Agent("test")}, "found Agent as model; .* give an agent as `summarization_agent`"),
+        ({"model": 3}, "found int as model; expected a Model or 'provider:name'$"),
+    ],
+)
+def test_who_cannot_write_is_refused_by_name(options: dict[str, object], found: str) -> None:
+    for kind in (SummarizeOlderStrategy, HybridStrategy):
+        with pytest.raises(TypeError, match=found):
+            kind(**options)
 
 
 async def test_the_summarisers_window_can_be_told() -> None:

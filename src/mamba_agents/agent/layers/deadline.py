@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from pydantic_ai import AgentRunResult, RunContext, SkipModelRequest, ToolDefinition
 from pydantic_ai.capabilities import AbstractCapability, ValidatedToolArgs, WrapRunHandler, WrapToolExecuteHandler
-from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent, TextPart, ToolCallPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent, ToolCallPart
 from pydantic_ai.models import (
     CompletedStreamedResponse,
     Model,
@@ -21,9 +20,9 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
-from mamba_agents.agent.layers.closing import can_close, closing, last_text
-from mamba_agents.agent.layers.warn import logger, warn
-from mamba_agents.agent.stops import STOP_REASON_KEY
+from mamba_agents._internal.in_task import InTask
+from mamba_agents.agent.layers.closing import Ending
+from mamba_agents.agent.layers.warn import warn
 from mamba_agents.errors import BudgetExceededError
 from mamba_agents.tokens.budget import OnExceeded
 
@@ -59,13 +58,13 @@ class RunDeadline(AbstractCapability[Any]):
             if self.on_exceeded == "warn":
                 clock.say()
                 return request_context
-            raise SkipModelRequest(clock.closing(ctx.messages, request_context.model_request_parameters))
-        _requesting.set({**_requesting.get(), id(self): clock})
+            raise SkipModelRequest(self.closing(ctx, request_context.model_request_parameters))
+        _requesting.set(self, clock)
         return request_context
 
     def get_wrapper_model(self, model: Model) -> Model | None:
         """The model, which has until the end of the run's time."""
-        clock = _requesting.get().get(id(self))
+        clock = _requesting.get(self)
         return None if clock is None or self.on_exceeded == "warn" else TimedModel(model, clock)
 
     async def wrap_tool_execute(
@@ -80,8 +79,7 @@ class RunDeadline(AbstractCapability[Any]):
         """The tool's result, or word that there was no time for it; the run ends before its next request."""
         if self.on_exceeded == "warn":
             return await handler(args)
-        clock = self._clock(ctx)
-        timeout = asyncio.timeout_at(clock.end)
+        timeout = self.timeout(ctx)
         try:
             async with timeout:
                 return await handler(args)
@@ -89,8 +87,16 @@ class RunDeadline(AbstractCapability[Any]):
             if not timeout.expired():
                 raise  # the tool's own
             if self.on_exceeded == "raise":
-                raise clock.error() from error
+                raise self._clock(ctx).error() from error
             return f"Stopped: the {self.seconds:g} seconds of this run are over."
+
+    def timeout(self, ctx: RunContext[Any]) -> asyncio.Timeout:
+        """A limit on what a run does now: the end of its time."""
+        return asyncio.timeout_at(self._clock(ctx).end)
+
+    def closing(self, ctx: RunContext[Any], parameters: ModelRequestParameters) -> ModelResponse:
+        """What a run whose time is over ends with in place of a request."""
+        return self._clock(ctx).closing(ctx.messages, parameters)
 
     def _clock(self, ctx: RunContext[Any]) -> "RunClock":
         clock = self._clocks.get(ctx.run_id or "")
@@ -125,30 +131,21 @@ class RunClock:
             self._said = True
             warn(f"{self.error().message}; the run goes on")
 
-    def check_may_close(self, parameters: ModelRequestParameters) -> None:
-        """Raise the error, unless the run can end with text."""
-        if self._layer.on_exceeded == "raise" or not can_close(parameters):
-            raise self.error()
-        logger.warning(self.error().message)
-
     def closing(self, messages: list[ModelMessage], parameters: ModelRequestParameters) -> ModelResponse:
         """What the run ends with in place of a request."""
-        self.check_may_close(parameters)
-        # pydantic-ai counts what is answered in the model's place as a request too.
-        self._usage.requests -= 1
-        return closing("timeout", messages, self._run_id, otherwise=self._otherwise)
+        return self.ending().in_place_of_request(self._usage, messages, parameters)
 
-    def ended(self, response: ModelResponse, messages: list[ModelMessage]) -> ModelResponse:
-        """What came of a response by the end of the time, as the run's last one. Its tool calls may be cut, and go."""
-        parts = [part for part in response.parts if not isinstance(part, ToolCallPart)]
-        if response.text is None:
-            parts.append(TextPart(last_text(messages, self._run_id) or self._otherwise))
-        metadata = {**(response.metadata or {}), STOP_REASON_KEY: "timeout"}
-        return replace(response, parts=parts, metadata=metadata, finish_reason="stop", state="complete")
-
-    @property
-    def _otherwise(self) -> str:
-        return f"Stopped after {self._layer.seconds:g} seconds without an answer."
+    def ending(self) -> Ending:
+        """The end of the run, as of now."""
+        error = self.error()
+        return Ending(
+            reason="timeout",
+            run_id=self._run_id,
+            otherwise=f"Stopped after {self._layer.seconds:g} seconds without an answer.",
+            error=error,
+            may_close=self._layer.on_exceeded == "stop",
+            log_line=error.message,
+        )
 
 
 class TimedModel(WrapperModel):
@@ -204,10 +201,10 @@ class TimedModel(WrapperModel):
     def _timed(self, stream: StreamedResponse, messages: list[ModelMessage]) -> StreamedResponse:
         """The same stream, which ends when the time does."""
         clock, received, events = self._clock, stream.get, aiter(stream)
-        is_over = False
+        ending: Ending | None = None
 
         async def in_time() -> AsyncIterator[ModelResponseStreamEvent]:
-            nonlocal is_over
+            nonlocal ending
             while True:
                 timeout = asyncio.timeout_at(clock.end)
                 try:
@@ -218,15 +215,16 @@ class TimedModel(WrapperModel):
                 except TimeoutError:
                     if not timeout.expired():
                         raise
-                    clock.check_may_close(stream.model_request_parameters)
-                    is_over = True
+                    end = clock.ending()
+                    end.check(stream.model_request_parameters)
+                    ending = end
                     return
                 yield event
 
-        stream.get = lambda: clock.ended(received(), messages) if is_over else received()
+        stream.get = lambda: received() if ending is None else ending.of_response(received(), messages, is_cut=True)
         # As pydantic-ai's FallbackModel does: the stream hands out what stands here (2.62).
         stream._event_iterator = in_time()  # pyright: ignore[reportPrivateUsage]
         return stream
 
 
-_requesting: ContextVar[dict[int, RunClock]] = ContextVar("mamba_agents_requesting_clocks", default={})  # noqa: B039
+_requesting = InTask[RunClock]("mamba_agents_requesting_clocks")

@@ -17,6 +17,7 @@ from pydantic_ai.messages import AgentStreamEvent
 from pydantic_ai.models import Model, ModelRequestContext
 
 from mamba_agents._internal.identity import ByIdentity
+from mamba_agents.agent.layers.hooks import has_own
 from mamba_agents.agent.layers.seat import Seat
 
 _HOOKS = (
@@ -59,7 +60,7 @@ class SelectiveCapabilities(CombinedCapability[Any]):
             asked = CombinedCapability[Any]([])
             # Not through the constructor, which would look for their order anew, and for those that they require.
             for name in vars(self).keys() & _LISTS:
-                vars(asked)[name] = [each for each in vars(self)[name] if _has_own(each, hook)]
+                vars(asked)[name] = [each for each in vars(self)[name] if has_own(each, hook)]
             self._asked[hook] = asked
         return asked
 
@@ -93,10 +94,6 @@ class SelectiveCapabilities(CombinedCapability[Any]):
         """The run's events as the capabilities pass them on; the stream itself where none looks at them."""
         asked = self._with("wrap_run_event_stream")
         return asked.wrap_run_event_stream(ctx, stream=stream) if asked.capabilities else stream
-
-
-def _has_own(capability: AbstractCapability[Any], hook: str) -> bool:
-    return getattr(type(capability), hook) is not getattr(AbstractCapability, hook) or hook in vars(capability)
 
 
 _SERVING = "_with_serving_wrapper"

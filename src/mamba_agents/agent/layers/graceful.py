@@ -92,14 +92,19 @@ def graceful[**P, T](func: Callable[P, T]) -> Callable[P, T]:
     return cast("Callable[P, T]", run_sync)
 
 
-def registration(
+def registered(
     decorator: Callable[..., Callable[[Callable[..., Any]], Any]],
+    func: Callable[..., Any] | None,
     options: dict[str, Any],
     *,
-    is_graceful: bool,
+    graceful_errors: bool | None,
     default: bool,
-) -> Callable[[Callable[..., Any]], Any]:
-    """Registers a function with pydantic-ai's decorator, as a tool that is graceful or not whatever the agent is."""
+) -> Any:
+    """What pydantic-ai's decorator makes of a function, as a tool that is graceful or not whatever the agent is.
+
+    Without a function, a decorator that does it; `default` is what the agent is.
+    """
+    is_graceful = default if graceful_errors is None else graceful_errors
 
     def register(func: Callable[..., Any]) -> Any:
         func = as_function(func)
@@ -109,4 +114,4 @@ def registration(
             return decorator(**options)(func)
         return decorator(**{**options, "metadata": {**(options.get("metadata") or {}), GRACEFUL_KEY: False}})(func)
 
-    return register
+    return register if func is None else register(func)

@@ -7,7 +7,7 @@ from pydantic_ai import RunContext, SkipModelRequest, UsageLimitExceeded
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.models import ModelRequestContext
 
-from mamba_agents.agent.layers.closing import can_close, closing
+from mamba_agents.agent.layers.closing import Ending
 
 
 @dataclass
@@ -27,12 +27,14 @@ class MaxIterations(AbstractCapability[Any]):
         """Let the request pass, or answer in its place."""
         if ctx.run_step <= self.limit:
             return request_context
-        if not can_close(request_context.model_request_parameters):
-            raise UsageLimitExceeded(
+        ending = Ending(
+            reason="max_iterations",
+            run_id=ctx.run_id,
+            otherwise=f"Stopped after {self.limit} model requests without an answer.",
+            error=UsageLimitExceeded(
                 f"the run made {self.limit} model requests without an output of the type asked for; "
                 "raise `max_iterations` in AgentConfig, or simplify the task"
-            )
-        # pydantic-ai counts what is answered in the model's place as a request too.
-        ctx.usage.requests -= 1
-        otherwise = f"Stopped after {self.limit} model requests without an answer."
-        raise SkipModelRequest(closing("max_iterations", ctx.messages, ctx.run_id, otherwise=otherwise))
+            ),
+        )
+        parameters = request_context.model_request_parameters
+        raise SkipModelRequest(ending.in_place_of_request(ctx.usage, ctx.messages, parameters))

@@ -9,8 +9,8 @@ from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.models import ModelRequestContext
 
-from mamba_agents.agent.layers.closing import can_close, closing
-from mamba_agents.agent.layers.warn import logger, warn
+from mamba_agents.agent.layers.closing import Ending
+from mamba_agents.agent.layers.warn import warn
 from mamba_agents.errors import BudgetExceededError
 from mamba_agents.tokens.budget import OnExceeded
 
@@ -67,13 +67,16 @@ class LoopGuard(AbstractCapability[Any]):
                 row.was_told = True
                 warn(f"{tool_name}: {error.message}; the run goes on")
             return request_context
-        if self.on_exceeded == "raise" or not can_close(request_context.model_request_parameters):
-            raise error
-        logger.warning("%s: %s", tool_name, error.message)
-        # pydantic-ai counts what is answered in the model's place as a request too.
-        ctx.usage.requests -= 1
-        otherwise = f"Stopped after the same call of {tool_name} {row.length} times in a row."
-        raise SkipModelRequest(closing("loop", ctx.messages, ctx.run_id, otherwise=otherwise))
+        ending = Ending(
+            reason="loop",
+            run_id=ctx.run_id,
+            otherwise=f"Stopped after the same call of {tool_name} {row.length} times in a row.",
+            error=error,
+            may_close=self.on_exceeded == "stop",
+            log_line=f"{tool_name}: {error.message}",
+        )
+        parameters = request_context.model_request_parameters
+        raise SkipModelRequest(ending.in_place_of_request(ctx.usage, ctx.messages, parameters))
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Prices that pydantic-ai would get wrong: those of settings, and of servers of one's own."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
@@ -17,7 +17,7 @@ from pydantic_ai.usage import RequestUsage
 
 from mamba_agents._internal.models import Wrappers, bare_model, base_url
 from mamba_agents.tokens import CostEstimator, ModelRate
-from mamba_agents.tokens.cost import full_name
+from mamba_agents.tokens.cost import FREE_KEY, full_name
 from mamba_agents.tokens.servers import server_price
 from mamba_agents.tokens.usage import token_usage
 
@@ -25,35 +25,59 @@ _MILLION = Decimal(1_000_000)
 
 
 @dataclass
-class CustomRates(AbstractCapability[Any]):
-    """Bills requests by `rates`, and does not bill those to a server of one's own as its hosted namesake's.
+class PriceRequests(AbstractCapability[Any]):
+    """Bills requests by the rates of `estimator`, and not those to a server of one's own as its hosted namesake's.
 
-    Rates are by name as in `CostEstimator`: `"gpt-4o"`, `"openai:gpt-4o"` for one provider's, or a pattern. Without a
-    rate, a server on this machine costs 0, and the price of one in a private network is unknown.
+    Without a rate, a server on this machine costs 0, and the price of one that is nobody's service is unknown.
     """
 
-    rates: Mapping[str, ModelRate] = field(default_factory=dict[str, ModelRate])
+    estimator: CostEstimator = field(default_factory=CostEstimator)
     _: KW_ONLY
-    id: str | None = "mamba_custom_rates"
+    id: str | None = "mamba_prices"
 
     def __post_init__(self) -> None:
-        self._estimator = CostEstimator(self.rates)
         self._wrappers = Wrappers(self._wrap)
+        self._revision = self.estimator.revision
 
     def get_wrapper_model(self, model: Model) -> Model | None:
-        """The model, priced, and the same for the same model; None when pydantic-ai knows better."""
+        """The model, priced, and the same for the same model and rates; None when pydantic-ai knows better."""
+        if self._revision != (revision := self.estimator.revision):
+            self._wrappers = Wrappers(self._wrap)
+            self._revision = revision
         return self._wrappers.around(model)
 
     def _wrap(self, model: Model) -> "PricedModel | None":
         is_ours = any(self._is_ours_to_price(member) for member in _members(model))
-        return PricedModel(model, self._estimator) if is_ours else None
+        return PricedModel(model, self.estimator) if is_ours else None
+
+    def reply_cut_off(self, model: Model) -> ModelResponse:
+        """What stands for the answer to a request that was ended before any of it came.
+
+        It was billed, and nobody tells how much, unless the model costs nothing.
+        """
+        is_free = all(self._is_free(member) for member in _members(model))
+        return ModelResponse(
+            parts=[],
+            usage=RequestUsage(cost=Decimal(0) if is_free else None),
+            model_name=model.model_name,
+            provider_name=model.system,
+            provider_url=base_url(model),
+            metadata={FREE_KEY: True} if is_free else None,
+            state="interrupted",
+        )
+
+    def _is_free(self, model: Model) -> bool:
+        if (rate := self.estimator.get_rate(f"{model.system}:{model.model_name}")) is not None:
+            return rate.input == rate.output == 0
+        return server_price(model.system, base_url(model), model.model_name) == "free"
 
     def price(self, response: ModelResponse) -> None:
         """Put a cost on a reply that came by another way than a run's, and that nobody priced or priced wrongly."""
         usage, provider, model = response.usage, response.provider_name, response.model_name
         name = full_name(provider, model)
-        if self._estimator.get_rate(name) is not None:
-            usage.cost = self._estimator.estimate(token_usage(usage), name)
+        if (rate := self.estimator.get_rate(name)) is not None:
+            usage.cost = self.estimator.estimate(token_usage(usage), name)
+            _say_if_free(response, rate)
             return
         kind = server_price(provider, response.provider_url, model)
         if kind != "listed":
@@ -63,7 +87,7 @@ class CustomRates(AbstractCapability[Any]):
                 usage.cost = response.cost().total_price
 
     def _is_ours_to_price(self, model: Model) -> bool:
-        if self.rates and self._estimator.get_rate(f"{model.system}:{model.model_name}") is not None:
+        if self.estimator.get_rate(f"{model.system}:{model.model_name}") is not None:
             return True
         return server_price(model.system, base_url(model), model.model_name) != "listed"
 
@@ -112,12 +136,24 @@ class PricedModel(WrapperModel):
         name = response.model_name or self.model_name
         usage = self._price(response.usage, response.provider_name, response.provider_url, name)
         self._price_attempts(response.failed_attempts or ())
+        if not usage.total_tokens and (rated := self._rated(response.provider_name, name)) is not None:
+            _say_if_free(response, rated[1])
         return response if usage is response.usage else replace(response, usage=usage)
 
     def _price_attempts(self, attempts: Sequence[ModelRequestAttempt]) -> None:
         for attempt in attempts:
             if attempt.usage is not None:
                 self._price(attempt.usage, attempt.provider_name, None, attempt.model_name)
+                self._take_back(attempt.usage, attempt.provider_name, attempt.model_name)
+
+    def _take_back(self, usage: RequestUsage, provider: str | None, name: str) -> None:
+        """Have an attempt not cost what pydantic-ai says without the address: the price of the hosted namesake."""
+        if self._rated(provider, name) is not None:
+            return
+        members = (each for each in _members(self.wrapped) if each.system == provider)
+        kinds = {server_price(provider, base_url(each), name) for each in members if name.startswith(each.model_name)}
+        if kinds - {"listed"} and usage.cost == self._estimator.estimate(token_usage(usage), full_name(provider, name)):
+            usage.cost = Decimal(0) if kinds == {"free"} else None
 
     def _price(self, usage: RequestUsage, provider: str | None, url: str | None, name: str) -> RequestUsage:
         if (rated := self._rated(provider, name)) is not None:
@@ -160,6 +196,12 @@ class UnpricedUsage(RequestUsage):
     def __setattr__(self, name: str, value: object) -> None:
         if name != "cost":
             super().__setattr__(name, value)
+
+
+def _say_if_free(response: ModelResponse, rate: ModelRate) -> None:
+    """Have a reply say that its price is known, though it does not tell what it used, where its rate is 0."""
+    if rate.input == rate.output == 0 and not response.usage.total_tokens:
+        response.metadata = {**(response.metadata or {}), FREE_KEY: True}
 
 
 def _cost_of_text(usage: RequestUsage, rate: ModelRate) -> Decimal | None:

@@ -5,15 +5,17 @@ pydantic-ai copies the run's context for every capability at every hook, about 1
 cost it 1 %.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai import AgentRunResult, RunContext, ToolDefinition
 from pydantic_ai.capabilities import AbstractCapability, ValidatedToolArgs, WrapRunHandler, WrapToolExecuteHandler
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestContext
+
+from mamba_agents.agent.layers.hooks import HOOKS, has_own
 
 if TYPE_CHECKING:
     PendingMessageDrainCapability = AbstractCapability[Any]
@@ -24,40 +26,61 @@ else:
         # It is no public name. Where it is gone, our layers sit apart: the same, a little slower.
         PendingMessageDrainCapability = AbstractCapability
 
-type Layers = Sequence[AbstractCapability[Any]]
+type _Layers = Sequence[AbstractCapability[Any]]
 
 
 @dataclass
 class Seat(AbstractCapability[Any]):
-    """Gives each hook to every layer in turn: the first is outermost. A layer may use the hooks defined here."""
+    """Gives each hook to every layer in turn: the first is outermost. A layer may have the hooks defined here."""
 
     _: KW_ONLY
     id: str | None = "mamba_agents"
-    layers: Layers = field(default=())
+    layers: _Layers = field(default=())
+
+    def __post_init__(self) -> None:
+        """Refuse layers that would never be asked.
+
+        Raises:
+            TypeError: a layer has a hook that the seat does not pass on.
+        """
+        for layer in self.layers:
+            if unknown := _kept_back_by(type(layer)) or _KEPT_BACK & vars(layer).keys():
+                raise TypeError(
+                    f"found {type(layer).__name__} with {', '.join(sorted(unknown))}, which nobody would ask it for "
+                    f"here; expected none but {', '.join(sorted(_PASSED_ON))}: have Seat pass it on, or give the layer "
+                    "a place of its own among the agent's capabilities"
+                )
 
     @cached_property
-    def _around_runs(self) -> Layers:
-        return self._with_hook(lambda layer: layer.wrap_run)
+    def _around_runs(self) -> _Layers:
+        return self._with("wrap_run")
 
     @cached_property
-    def _before_requests(self) -> Layers:
-        return self._with_hook(lambda layer: layer.before_model_request)
+    def _before_requests(self) -> _Layers:
+        return self._with("before_model_request")
 
     @cached_property
-    def _after_requests(self) -> Layers:
-        return self._with_hook(lambda layer: layer.after_model_request)
+    def _after_requests(self) -> _Layers:
+        return self._with("after_model_request")
 
     @cached_property
-    def _around_tools(self) -> Layers:
-        return self._with_hook(lambda layer: layer.wrap_tool_execute)
+    def _at_request_errors(self) -> _Layers:
+        return self._with("on_model_request_error")
 
     @cached_property
-    def _around_models(self) -> Layers:
-        return self._with_hook(lambda layer: layer.get_wrapper_model)
+    def _around_tools(self) -> _Layers:
+        return self._with("wrap_tool_execute")
 
-    def _with_hook(self, hook: Callable[[type[AbstractCapability[Any]]], object]) -> Layers:
-        """The layers that do something at a hook: most do at one or two."""
-        return [layer for layer in self.layers if hook(type(layer)) is not hook(AbstractCapability)]
+    @cached_property
+    def _at_tool_errors(self) -> _Layers:
+        return self._with("on_tool_execute_error")
+
+    @cached_property
+    def _around_models(self) -> _Layers:
+        return self._with("get_wrapper_model")
+
+    def _with(self, hook: str) -> _Layers:
+        return [layer for layer in self.layers if has_own(layer, hook)]
 
     async def wrap_run(self, ctx: RunContext[Any], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         """The run's result, through the layers from the innermost out."""
@@ -86,7 +109,7 @@ class Seat(AbstractCapability[Any]):
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, error: Exception
     ) -> ModelResponse:
         """What the innermost layer makes of the error that makes anything of it."""
-        for layer in reversed(self.layers):
+        for layer in reversed(self._at_request_errors):
             try:
                 return await layer.on_model_request_error(ctx, request_context=request_context, error=error)
             except Exception as raised:  # noqa: BLE001 - the next layer decides, and the last one's is raised
@@ -117,7 +140,7 @@ class Seat(AbstractCapability[Any]):
         error: Exception,
     ) -> Any:
         """What the innermost layer makes of the error that makes anything of it."""
-        for layer in reversed(self.layers):
+        for layer in reversed(self._at_tool_errors):
             try:
                 return await layer.on_tool_execute_error(ctx, call=call, tool_def=tool_def, args=args, error=error)
             except Exception as raised:  # noqa: BLE001 - the next layer decides, and the last one's is raised
@@ -143,6 +166,15 @@ def _around_tool(
         return await layer.wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=handler)
 
     return wrapped
+
+
+_PASSED_ON = HOOKS & vars(Seat).keys()
+_KEPT_BACK = HOOKS - _PASSED_ON
+
+
+@lru_cache(maxsize=64)  # the same few kinds for every agent
+def _kept_back_by(kind: type[AbstractCapability[Any]]) -> frozenset[str]:
+    return frozenset(hook for hook in _KEPT_BACK if getattr(kind, hook) is not getattr(AbstractCapability, hook))
 
 
 @dataclass

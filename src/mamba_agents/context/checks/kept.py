@@ -84,19 +84,6 @@ def _part_key(part: ModelRequestPart) -> object:
     )
 
 
-def places_in(original: Sequence[ModelMessage], messages: Sequence[ModelMessage]) -> list[int | None]:
-    """Where each message, whole or edited, stands in the original; None for what is new."""
-    origins = _Origins()
-    origins.learn(original)
-    places: list[int | None] = []
-    for message in messages:
-        place = origins.of(message)
-        places.append(place)
-        if place is not None:
-            origins.next_place = max(origins.next_place, place + 1)
-    return places
-
-
 def kept_violations(messages: Sequence[ModelMessage], original: Sequence[ModelMessage]) -> Violations:
     """What is lost, changed or new that should not be."""
     origins = _Origins()

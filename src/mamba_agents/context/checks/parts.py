@@ -1,7 +1,7 @@
 """Parts that mean something only together with others, or only in a certain form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 from pydantic_ai.messages import (
@@ -108,18 +108,6 @@ def delta_violations(messages: Sequence[ModelMessage]) -> Violations:
                     message=f"found a {type(part).__name__} alone; expected {missing}: keep that, or leave the part"
                     " out",
                 )
-
-
-def without_lone_deltas(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """The history without the changes whose ground was left out; the newest request is as it was."""
-    lone = {(found.message_index, found.part_index) for found in delta_violations(messages)}
-    touched = {index for index, _ in lone}
-    return [
-        replace(message, parts=[part for at, part in enumerate(message.parts) if (index, at) not in lone])
-        if isinstance(message, ModelRequest) and index in touched
-        else message
-        for index, message in enumerate(messages)
-    ]
 
 
 def typed_violations(messages: Sequence[ModelMessage]) -> Violations:

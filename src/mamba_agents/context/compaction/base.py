@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any, ClassVar, cast, overload
 
 from pydantic_ai.agent import AbstractAgent
@@ -14,6 +15,7 @@ from pydantic_ai.models import Model
 from mamba_agents._internal.chat.convert import dicts_to_model_messages, model_messages_to_dicts
 from mamba_agents._internal.chat.types import ChatMessage
 from mamba_agents.tokens import TokenCounter
+from mamba_agents.tokens.given import require, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,8 @@ class BuiltInStrategy(CompactionStrategy):
     """A strategy that counts with a `TokenCounter` and takes chat dicts too."""
 
     def __init__(self, *, token_counter: TokenCounter | None = None, preserve_system_prompt: bool = True) -> None:
+        require("token_counter", token_counter, (TokenCounter, NoneType), expected="a TokenCounter")
+        require("preserve_system_prompt", preserve_system_prompt, bool, expected="True or False")
         self.token_counter = token_counter or TokenCounter()
         self.preserve_system_prompt = preserve_system_prompt
         """Whether system prompts that stand in the messages outlive the messages."""
@@ -95,18 +99,20 @@ class BuiltInStrategy(CompactionStrategy):
         """The history in at most `target_tokens` where that is possible; chat dicts come back as chat dicts.
 
         Raises:
-            ValueError: a target or a number of turns below zero, or a dict that is no chat message.
+            TypeError: a target or a number of turns that is no whole number, or a history that is no list.
+            ValueError: one below zero, a dict that is no chat message, or messages and dicts in one history.
         """
-        for name, value in (("target_tokens", target_tokens), ("preserve_recent", preserve_recent)):
-            if value < 0:
-                raise ValueError(f"found {name}={value}; expected 0 or more")
-        if all(issubclass(kind, ModelRequest | ModelResponse) for kind in set(map(type, messages))):
+        require("messages", messages, Sequence, expected="a list of messages or of chat dicts")
+        target_tokens = whole_number("target_tokens", target_tokens)
+        preserve_recent = whole_number("preserve_recent", preserve_recent)
+        are_native = [issubclass(kind, ModelRequest | ModelResponse) for kind in set(map(type, messages))]
+        if all(are_native):
             native = list(cast("Sequence[ModelMessage]", messages))
             return await self.compact_native(native, target_tokens, preserve_recent)
-        dicts = [message for message in messages if isinstance(message, Mapping)]
-        if len(dicts) < len(messages):
-            raise ValueError("found a history that mixes messages and chat dicts; expected one kind")
-        result = await self.compact_native(dicts_to_model_messages(dicts), target_tokens, preserve_recent)
+        if any(are_native):
+            raise ValueError("found a history that mixes messages and other things; expected messages or chat dicts")
+        dicts = dicts_to_model_messages(cast("Sequence[Mapping[str, object]]", messages))
+        result = await self.compact_native(dicts, target_tokens, preserve_recent)
         return result.holding(model_messages_to_dicts(result.messages))
 
     @abstractmethod
@@ -121,12 +127,15 @@ type OnAccount = Callable[[Model], Model]
 
 
 @contextmanager
-def compacting_with(model: Model | None, on_account: OnAccount | None = None) -> Generator[None]:
+def compacting_with(
+    model: Model | None, on_account: OnAccount | None = None, *, window_tokens: int | None = None
+) -> Generator[None]:
     """Have strategies that need a model and were given none use this one, for as long as the context lasts.
 
-    What they ask of any model, their own too, is on the account that `on_account` puts it on.
+    `window_tokens` is its window as far as somebody knows it. What strategies ask of any model, their own too, is on
+    the account that `on_account` puts it on.
     """
-    token = _surrounding.set((model, on_account))
+    token = _surrounding.set((model, on_account, window_tokens))
     try:
         yield
     finally:
@@ -136,6 +145,11 @@ def compacting_with(model: Model | None, on_account: OnAccount | None = None) ->
 def surrounding_model() -> Model | None:
     """The model that the history at hand is for; None where nobody said."""
     return _surrounding.get()[0]
+
+
+def surrounding_window() -> int | None:
+    """The window of that model; None where nobody said."""
+    return _surrounding.get()[2]
 
 
 def on_account(model: Model) -> Model:
@@ -152,6 +166,6 @@ def agent_on_account(agent: AbstractAgent[None, Any]) -> AbstractContextManager[
     return agent.override(model=put)
 
 
-_surrounding: ContextVar[tuple[Model | None, OnAccount | None]] = ContextVar(
-    "mamba_agents_compaction_model", default=(None, None)
+_surrounding: ContextVar[tuple[Model | None, OnAccount | None, int | None]] = ContextVar(
+    "mamba_agents_compaction_model", default=(None, None, None)
 )

@@ -6,7 +6,6 @@ from inspect import isclass
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import GetCoreSchemaHandler, GetPydanticSchema
-from pydantic_ai.models import Model
 from pydantic_core import CoreSchema, core_schema
 
 from mamba_agents.context.compaction.base import CompactionStrategy
@@ -38,11 +37,8 @@ def strategy_named(
     *,
     token_counter: TokenCounter | None = None,
     preserve_system_prompt: bool = True,
-    summarization_model: Model | str | None = None,
 ) -> CompactionStrategy:
     """The strategy that is meant; an object as it is, a class made with what of the rest its constructor takes.
-
-    `summarization_model` writes summaries; None leaves them to the model that the history is for.
 
     Raises:
         ConfigurationError: a name that does not exist, or a class that cannot be made with this.
@@ -52,9 +48,8 @@ def strategy_named(
         return chosen
     return made(
         _CLASSES[chosen] if isinstance(chosen, str) else chosen,
-        token_counter=token_counter or TokenCounter(),
+        token_counter=TokenCounter() if token_counter is None else token_counter,
         preserve_system_prompt=preserve_system_prompt,
-        model=summarization_model,
     )
 
 

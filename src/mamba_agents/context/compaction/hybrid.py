@@ -1,8 +1,9 @@
 """Several strategies as one: the cheapest first, and no more of them than the target needs."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from inspect import isclass
+from typing import ClassVar, TypeGuard, cast
 
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.exceptions import RunCancelled, RunTimedOut
@@ -10,12 +11,14 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model
 
 from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult, CompactionStrategy
+from mamba_agents.context.compaction.counted import CountedStrategy
+from mamba_agents.context.compaction.foreign import Unusable, name_of, usable
 from mamba_agents.context.compaction.importance_scoring import ImportanceScoringStrategy
 from mamba_agents.context.compaction.making import made
 from mamba_agents.context.compaction.selective_pruning import SelectivePruningStrategy
 from mamba_agents.context.compaction.sliding_window import SlidingWindowStrategy
 from mamba_agents.context.compaction.stand_in import stand_in_for
-from mamba_agents.context.compaction.summarize_older import SummarizeOlderStrategy
+from mamba_agents.context.compaction.summarize_older import SummarizeOlderStrategy, check_source
 from mamba_agents.context.compaction.summary import SummaryFailed
 from mamba_agents.tokens import TokenCounter
 
@@ -53,13 +56,14 @@ class HybridStrategy(BuiltInStrategy):
         `summarization_agent` or `model` writes the summaries, where they are asked for by class, by name or by default.
         """
         super().__init__(token_counter=token_counter, preserve_system_prompt=preserve_system_prompt)
+        check_source(summarization_agent, model)
         self._offered = {
             "token_counter": self.token_counter,
             "preserve_system_prompt": preserve_system_prompt,
             "summarization_agent": summarization_agent,
             "model": model,
         }
-        self._tiers = self._default() if strategies is None else [self._tier(choice) for choice in strategies]
+        self._tiers = self._default() if strategies is None else list(map(self._tier, _listed(strategies)))
         if not self._tiers:
             raise ValueError("found no strategies; expected at least one: name some, or give None for the default")
         self._is_default = strategies is None
@@ -90,50 +94,83 @@ class HybridStrategy(BuiltInStrategy):
         self, messages: list[ModelMessage], target_tokens: int, preserve_recent: int
     ) -> CompactionResult[ModelMessage]:
         """What the first strategy that reaches the target leaves, or the shortest outcome where none does."""
-        tokens = self.token_counter.count_messages(messages)
+        counts = self.token_counter.message_counts(messages)
+        tokens = sum(counts)
         trial = _Trial(before=tokens, messages=list(messages), tokens=tokens, strategy=self.name)
         for tier in self.strategies if tokens > target_tokens else ():
-            result = await _tried(tier, list(messages), target_tokens, preserve_recent, trial)
+            result = await trial.of(tier, self._held(tier, messages, counts, target_tokens, preserve_recent))
             if result is not None:
-                trial.take(tier, result, self.token_counter.count_messages(result.messages))
+                is_counted = _goes_by_counts(tier, self.token_counter)
+                after = result.tokens_after if is_counted else self.token_counter.count_messages(result.messages)
+                trial.take(tier, result, after)
             if trial.tokens <= target_tokens:
                 break
+        if trial.failures == len(self.strategies):
+            window = SlidingWindowStrategy(
+                token_counter=self.token_counter, preserve_system_prompt=self.preserve_system_prompt
+            )
+            result = await window.compact(messages, target_tokens, preserve_recent)
+            trial.take(window, result, result.tokens_after)
         return trial.result(target_tokens)
+
+    async def _compacted(
+        self,
+        tier: CompactionStrategy,
+        messages: list[ModelMessage],
+        counts: Sequence[int],
+        target_tokens: int,
+        preserve_recent: int,
+    ) -> CompactionResult[ModelMessage]:
+        if _goes_by_counts(tier, self.token_counter):
+            return await tier.shorten(messages, counts, target_tokens, preserve_recent)
+        if isinstance(tier, SummarizeOlderStrategy):
+            # Without its own way out: the next strategy is the hybrid's to choose.
+            return await tier.summarize(messages, target_tokens, preserve_recent)
+        return await tier.compact(messages, target_tokens, preserve_recent)
+
+    async def _held(
+        self, tier: CompactionStrategy, messages: list[ModelMessage], counts: Sequence[int], target: int, recent: int
+    ) -> CompactionResult[ModelMessage]:
+        """What a strategy leaves, of which that of somebody else's is looked at."""
+        result = await self._compacted(tier, list(messages), counts, target, recent)
+        return usable(
+            tier, result, messages, target, self.token_counter, preserve_system_prompt=self.preserve_system_prompt
+        )
 
     def _default(self) -> list[CompactionStrategy]:
         order = (SelectivePruningStrategy, SummarizeOlderStrategy, ImportanceScoringStrategy, SlidingWindowStrategy)
         return [self._tier(tier) for tier in order]
 
-    def _tier(self, choice: CompactionStrategy | type[CompactionStrategy] | str) -> CompactionStrategy:
+    def _tier(self, choice: object) -> CompactionStrategy:
         if isinstance(choice, CompactionStrategy):
             return choice
         if isinstance(choice, str):
             if choice not in _TIERS:
                 raise ValueError(f"found {choice!r} among the strategies; expected one of {', '.join(sorted(_TIERS))}")
             choice = _TIERS[choice]
+        if not (isclass(choice) and issubclass(choice, CompactionStrategy)):
+            raise TypeError(f"found {type(choice).__name__} among the strategies; expected {_STRATEGIES}")
         return made(choice, **self._offered)
 
 
-async def _tried(
-    tier: CompactionStrategy, messages: list[ModelMessage], target_tokens: int, preserve_recent: int, trial: "_Trial"
-) -> CompactionResult[ModelMessage] | None:
-    """What a strategy leaves; None where one that asks a model fails."""
-    try:
-        if isinstance(tier, SummarizeOlderStrategy):
-            # Without its own way out: the next strategy is the hybrid's to choose.
-            return await tier.summarize(messages, target_tokens, preserve_recent)
-        return await tier.compact(messages, target_tokens, preserve_recent)
-    except SummaryFailed as failure:
-        trial.failed(tier, str(failure), failure.responses)
-    except RunCancelled as error:
-        if not isinstance(error, RunTimedOut):
-            raise
-        trial.failed(tier, f"it took too long: {error}")
-    except Exception as error:
-        if not tier.calls_model:
-            raise
-        trial.failed(tier, f"{type(error).__name__}: {error}")
-    return None
+_STRATEGIES = "strategies as objects, classes or names"
+
+
+def _listed(strategies: object) -> Iterable[object]:
+    if isinstance(strategies, str) or not isinstance(strategies, Iterable):
+        found = repr(strategies) if isinstance(strategies, str) else type(strategies).__name__
+        raise TypeError(f"found strategies={found}; expected a list of {_STRATEGIES}: put it into one")
+    return cast("Iterable[object]", strategies)
+
+
+def _goes_by_counts(tier: CompactionStrategy, counter: TokenCounter) -> TypeGuard[CountedStrategy]:
+    """Whether a strategy takes and gives the same counts, so that nothing has to be counted again."""
+    return (
+        isinstance(tier, CountedStrategy)
+        and tier.token_counter is counter
+        and type(tier).compact is CountedStrategy.compact
+        and type(tier).compact_native is CountedStrategy.compact_native
+    )
 
 
 @dataclass(kw_only=True)
@@ -147,6 +184,29 @@ class _Trial:
     removed_count: int = 0
     notes: list[str] = field(default_factory=list[str])
     responses: list[ModelResponse] = field(default_factory=list[ModelResponse])
+    failures: int = 0
+    """How many strategies gave nothing to go on with."""
+
+    async def of(
+        self, tier: CompactionStrategy, compacting: Awaitable[CompactionResult[ModelMessage]]
+    ) -> CompactionResult[ModelMessage] | None:
+        """What a strategy leaves; None where one that asks a model fails."""
+        try:
+            return await compacting
+        except Unusable as failure:
+            self.passed_over(f"{name_of(tier)} {failure}", failure.responses)
+        except SummaryFailed as failure:
+            self.failed(tier, str(failure), failure.responses)
+        except RunCancelled as error:
+            if not isinstance(error, RunTimedOut):
+                raise
+            self.failed(tier, f"it took too long: {error}")
+        except Exception as error:
+            if not tier.calls_model:
+                error.add_note(f"raised by the strategy {name_of(tier)}")
+                raise
+            self.failed(tier, f"{type(error).__name__}: {error}")
+        return None
 
     def take(self, tier: CompactionStrategy, result: CompactionResult[ModelMessage], tokens: int) -> None:
         self.notes.extend(result.notes)
@@ -158,7 +218,11 @@ class _Trial:
             self.notes.append(f"{tier.name} made the history longer by {tokens - self.before} tokens and was not used.")
 
     def failed(self, tier: CompactionStrategy, reason: str, responses: Sequence[ModelResponse] = ()) -> None:
-        self.notes.append(f"{tier.name} failed: {reason}. The next strategy took over.")
+        self.passed_over(f"{name_of(tier)} failed: {reason}", responses)
+
+    def passed_over(self, why: str, responses: Sequence[ModelResponse]) -> None:
+        self.failures += 1
+        self.notes.append(f"{why}. The next strategy took over.")
         self.responses.extend(responses)
 
     def result(self, target_tokens: int) -> CompactionResult[ModelMessage]:

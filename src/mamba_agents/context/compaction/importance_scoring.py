@@ -3,13 +3,15 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from types import NoneType
 from typing import ClassVar
 
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model
 
-from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult
+from mamba_agents.context.compaction.base import CompactionResult
+from mamba_agents.context.compaction.counted import CountedStrategy
 from mamba_agents.context.compaction.kept import Keeper
 from mamba_agents.context.compaction.layout import Layout, Span, layout_of, merged
 from mamba_agents.context.compaction.newest import newest_turns, ordinary_cut
@@ -17,12 +19,13 @@ from mamba_agents.context.compaction.ranking import Ranking
 from mamba_agents.context.compaction.scorer import ScoringFailed, scores_by
 from mamba_agents.context.compaction.selection import Selection
 from mamba_agents.tokens import TokenCounter
+from mamba_agents.tokens.given import require
 
 _WINDOW = 1_000
 """The newest messages whose text is looked at; what is older is kept by age alone, to bound the work."""
 
 
-class ImportanceScoringStrategy(BuiltInStrategy):
+class ImportanceScoringStrategy(CountedStrategy):
     """Keeps what matters most for the newest request and what is likely to be needed again.
 
     That is told from age, from the words of the newest request, from the ids, paths and numbers that lead from there to
@@ -44,7 +47,10 @@ class ImportanceScoringStrategy(BuiltInStrategy):
         token_counter: TokenCounter | None = None,
         preserve_system_prompt: bool = True,
     ) -> None:
+        """Take who scores, if anybody is to be asked: an agent, which runs without memory, or a model as an object."""
         super().__init__(token_counter=token_counter, preserve_system_prompt=preserve_system_prompt)
+        asked = (AbstractAgent, Model, NoneType)
+        require("scoring_agent", scoring_agent, asked, expected="an agent or a Model, as infer_model(name) gives")
         self.scoring_agent = scoring_agent
         self.calls_model = scoring_agent is not None
         self._spared = 0
@@ -57,17 +63,14 @@ class ImportanceScoringStrategy(BuiltInStrategy):
         plain._spared = 1 if self.calls_model else 0
         return plain
 
-    async def compact_native(
-        self, messages: list[ModelMessage], target_tokens: int, preserve_recent: int
+    async def shorten(
+        self, messages: list[ModelMessage], counts: Sequence[int], target_tokens: int, preserve_recent: int
     ) -> CompactionResult[ModelMessage]:
         """The best of the messages in at most `target_tokens`, or the least that must stay."""
         keeper = Keeper.of(self, target_tokens)
-        counts = self.token_counter.message_counts(messages)
-        if (tokens := sum(counts)) <= target_tokens:
-            return keeper.unchanged(messages, tokens)
         cut = ordinary_cut(messages, counts, target_tokens)
         if cut is not None and cut[0] <= len(messages) - _WINDOW:
-            return keeper.newest(messages, tokens, *cut)
+            return keeper.newest(messages, sum(counts), *cut)
         layout = layout_of(messages, counts)
         for pins in layout.pins():
             base = merged([*pins, *layout.least])

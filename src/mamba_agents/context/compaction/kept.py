@@ -62,10 +62,12 @@ class Keeper:
         )
 
     def newest(
-        self, messages: Sequence[ModelMessage], before: int, start: int, after: int
+        self, messages: list[ModelMessage], before: int, start: int, after: int
     ) -> CompactionResult[ModelMessage]:
-        """The first message and those from an index on, which are so many tokens."""
-        return self.result([messages[0], *messages[start:]], before=(len(messages), before), after=after)
+        """The first message and those from an index above 0 on, which are so many tokens."""
+        left = messages[start - 1 :]
+        left[0] = messages[0]
+        return self.result(left, before=(len(messages), before), after=after)
 
     def carried_tokens(self, layout: Layout, kept: Sequence[Span]) -> int:
         """The tokens that system prompts and such cost where only these spans are kept."""

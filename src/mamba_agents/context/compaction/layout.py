@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import accumulate
 from operator import itemgetter
 
-from pydantic_ai.messages import ModelMessage, NativeToolCallPart, NativeToolReturnPart
+from pydantic_ai.messages import ModelMessage
 
 from mamba_agents.context.compaction.traits import (
     HALF_NATIVE,
@@ -18,7 +18,7 @@ from mamba_agents.context.compaction.traits import (
     Traits,
     traits_of,
 )
-from mamba_agents.context.units import units_of
+from mamba_agents.context.units import unit_starts, within_native_pairs
 
 type Span = tuple[int, int]
 """Neighbouring messages: the index of the first and the index after the last."""
@@ -78,11 +78,6 @@ class Layout:
         """The tokens of the messages in the spans, which do not overlap."""
         return sum(self.suffix[start] - self.suffix[stop] for start, stop in spans)
 
-    def unit_stop(self, start: int) -> int:
-        """Where the unit that begins at an index ends."""
-        following = bisect_right(self.starts, start)
-        return self.starts[following] if following < len(self.starts) else len(self.messages)
-
     def pins(self) -> Iterator[list[Span]]:
         """What to keep of the pinned, the most wished for first and nothing last."""
         yield sorted(self.pinned)
@@ -135,24 +130,11 @@ def _unit_starts(messages: Sequence[ModelMessage], traits: Sequence[Traits], fla
     if not answers[0] and calls[:-1] == answers[1:]:
         starts = [index for index, ids in enumerate(answers) if not ids]
     else:
-        starts = [unit.start for unit in units_of(messages)]
+        starts = unit_starts(messages)
     if any(flag & HALF_NATIVE for flag in set(flags)):
-        within = _within_native_pairs(messages)
+        within = within_native_pairs(messages)
         starts = [start for start in starts if start not in within]
     return starts
-
-
-def _within_native_pairs(messages: Sequence[ModelMessage]) -> set[int]:
-    """The indices at which a provider's own call would be parted from a result that came in a later response."""
-    called: dict[str, int] = {}
-    within: set[int] = set()
-    for index, message in enumerate(messages):
-        for part in message.parts:
-            if isinstance(part, NativeToolCallPart):
-                called[part.tool_call_id] = index
-            elif isinstance(part, NativeToolReturnPart) and part.tool_call_id in called:
-                within.update(range(called[part.tool_call_id] + 1, index + 1))
-    return within
 
 
 def _question(starts: Sequence[int], flags: Sequence[int], newest: int) -> Span:

@@ -2,9 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice, takewhile
 
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, ModelRequest
 
 from mamba_agents.context.compaction.layout import Layout, Span, merged
 from mamba_agents.context.compaction.traits import GROUND, HALF_NATIVE, PROMPT, REQUEST, STANDING, SUMMARY, traits_of
@@ -47,14 +47,30 @@ def ordinary_cut(messages: Sequence[ModelMessage], counts: Sequence[int], room: 
     It looks at nothing but what goes, and gives what `newest_turns` does for the layout of the history. None where only
     a layout can tell: where what goes would leave something to carry on, or where not one turn fits.
     """
-    sums = list(accumulate(counts, initial=0))
-    first = bisect_left(sums, sums[-1] - room + counts[0], 1)
+    total = sum(counts)
+    first, gone = _fewest(counts, total - room + counts[0])
     for stop in range(first + _LOOK_AHEAD, len(messages) + _LOOK_AHEAD, _LOOK_AHEAD):
         traits = traits_of(messages[first:stop])
         turn = next((at for at, each in enumerate(traits, first) if each.flags & PROMPT and not each.answers), None)
         if turn is not None:
-            return (turn, sums[-1] - sums[turn] + counts[0]) if _goes_alone(messages[:turn]) else None
+            left = total - gone - sum(counts[first:turn]) + counts[0]
+            return (turn, left) if _goes_alone(messages[:turn]) and not _goes_on(messages, turn) else None
     return None
+
+
+def _fewest(counts: Sequence[int], tokens: int) -> tuple[int, int]:
+    """How many of the first messages have at least so many tokens together, and the tokens they have."""
+    first = gone = 0
+    for first, gone in enumerate(accumulate(counts), start=1):  # noqa: B007 - both are given back
+        if gone >= tokens:
+            break
+    return first, gone
+
+
+def _goes_on(messages: Sequence[ModelMessage], start: int) -> bool:
+    """Whether the requests from an index on have what stays in force, such as tools that a call before them showed."""
+    requests = takewhile(lambda message: isinstance(message, ModelRequest), islice(messages, start, None))
+    return any(traits.flags & STANDING for traits in traits_of(list(requests)))
 
 
 def _goes_alone(messages: Sequence[ModelMessage]) -> bool:

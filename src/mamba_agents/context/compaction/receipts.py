@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import pydantic_core
@@ -15,6 +16,8 @@ RECEIPT_KEY: Final = "mamba_agents_receipt"
 _LEFT_OUT: Final = "left out to save space"
 _SHORTEST = 120
 """Characters below which a result is not worth a receipt."""
+
+_STOPS: Final = (".", "!", "?", "…")
 
 _READING = (
     "read",
@@ -89,10 +92,19 @@ def text_of(part: ToolReturnPart) -> str:
 
 def receipt(tool_name: str, args: str, text: str, tokens: int, *, superseded: bool) -> str:
     """The line for a result: whose it was, its size, how it began, and what to do to see it."""
-    lines = text.count("\n") + 1
-    size = f"{lines:,} lines, {tokens:,} tokens" if lines > 1 else f"{tokens:,} tokens"
-    way_back = _way_back(tool_name, superseded=superseded)
-    return f"[{tool_name}({args}) gave {size}; {_LEFT_OUT}.{_beginning(text, lines)}{way_back}]"
+    lines = _lines(text)
+    began = _beginning(text) if lines > 1 else ""
+    way_back = " A later call gave it anew." if superseded else _way_back(tool_name)
+    stop = "." if began and way_back and not began.endswith(_STOPS) else ""
+    return f"[{tool_name}({args}) gave {_size(lines, tokens)}; {_LEFT_OUT}.{began}{stop}{way_back}]"
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + (not text.endswith("\n"))
+
+
+def _size(lines: int, tokens: int) -> str:
+    return f"{lines:,} lines, {tokens:,} tokens" if lines > 1 else f"{tokens:,} tokens"
 
 
 def with_receipt(part: ToolReturnPart, line: str) -> ToolReturnPart:
@@ -112,7 +124,7 @@ def shown_args(part: ToolCallPart, longest: int = 80) -> str:
         args = parsed_args(args)
         if args is None:
             return "…"
-    shown = ", ".join(f"{name}={_shown(value)}" for name, value in args.items())
+    shown = ", ".join([f"{name}={_shown(value)}" for name, value in args.items()])
     return shown if len(shown) <= longest else f"{shown[:longest]}…"
 
 
@@ -132,23 +144,20 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= 40 else f"{shown[:37]}…{shown[-1]}"
 
 
-def _beginning(text: str, lines: int) -> str:
-    if lines == 1:
-        return ""
-    first = text.lstrip().partition("\n")[0].strip()
+def _beginning(text: str) -> str:
+    start = text.lstrip()
+    end = start.find("\n")
+    first = (start if end < 0 else start[:end]).strip()
     return f" It began: {first[:60]}" if first else ""
 
 
-def _way_back(tool_name: str, *, superseded: bool) -> str:
-    if superseded:
-        return " A later call gave it anew."
+@lru_cache
+def _way_back(tool_name: str) -> str:
     return " Call it again to see them." if tool_name.lower().startswith(_READING) else ""
 
 
-def without_long_args(part: ToolCallPart, counted: Mapping[str, int]) -> ToolCallPart:
-    """The call with each argument in `counted` replaced by a line that says how many tokens it had."""
+def without_long_arg(part: ToolCallPart, name: str, tokens: int) -> ToolCallPart:
+    """The call with one of its arguments replaced by a line that says that it had so many tokens."""
     args = parsed_args(part.args) or {}
-    for name, tokens in counted.items():
-        text = str(args[name])
-        args[name] = f"[{text.count(chr(10)) + 1:,} lines, {tokens:,} tokens; {_LEFT_OUT}, the call had them in full]"
+    args[name] = f"[{_size(_lines(str(args[name])), tokens)}; {_LEFT_OUT}, the call had them in full]"
     return changed(part, args=json.dumps(args, ensure_ascii=False) if isinstance(part.args, str) else args)

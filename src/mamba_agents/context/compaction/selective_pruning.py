@@ -1,41 +1,27 @@
 """Old tool results, blanked in place."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
-from pydantic_ai.messages import (
-    ModelMessage,
-    ModelResponse,
-    ThinkingPart,
-    ToolCallPart,
-    ToolReturnPart,
-)
+from pydantic_ai.messages import ModelMessage, ModelResponse, ThinkingPart, ToolCallPart
 
-from mamba_agents.context.compaction.answers import results_in
-from mamba_agents.context.compaction.base import BuiltInStrategy, CompactionResult
-from mamba_agents.context.compaction.copies import changed
+from mamba_agents.context.compaction.answers import Answers
+from mamba_agents.context.compaction.base import CompactionResult
+from mamba_agents.context.compaction.blanking import Receipts, Sized, without_argument
+from mamba_agents.context.compaction.counted import CountedStrategy
 from mamba_agents.context.compaction.kept import Keeper
-from mamba_agents.context.compaction.layout import Layout, layout_of
-from mamba_agents.context.compaction.receipts import (
-    parsed_args,
-    receipt,
-    shown_args,
-    text_of,
-    with_receipt,
-    without_long_args,
-)
-from mamba_agents.tokens.known import known_of
+from mamba_agents.context.compaction.receipts import parsed_args
+from mamba_agents.context.compaction.repeats import given_anew
+from mamba_agents.tokens import TokenCounter
 
 _RECEIPT_TOKENS = 45
 """About what a receipt costs, to know when enough is blanked; what it really saved is counted after."""
 _LONG_ARGUMENT = 600
-_BLANKED = "blanked"
-"""What a message is once some of its parts are blanked: a plan is often followed by what it planned."""
 
 
-class SelectivePruningStrategy(BuiltInStrategy):
+class SelectivePruningStrategy(CountedStrategy):
     """Puts a line in the place of old tool results, which says what was there and how to get it back.
 
     A result that a later call gave anew goes first, then the oldest, then long arguments of old calls; those of the
@@ -45,127 +31,126 @@ class SelectivePruningStrategy(BuiltInStrategy):
 
     name: ClassVar[str] = "selective_pruning"
 
-    async def compact_native(
-        self, messages: list[ModelMessage], target_tokens: int, preserve_recent: int
+    async def shorten(
+        self, messages: list[ModelMessage], counts: Sequence[int], target_tokens: int, preserve_recent: int
     ) -> CompactionResult[ModelMessage]:
         """All messages, with as few results blanked as reach the target."""
-        keeper = Keeper.of(self, target_tokens)
-        counts = self.token_counter.message_counts(messages)
-        before = sum(counts)
-        if before <= target_tokens:
-            return keeper.unchanged(messages, before)
-        pruning = _Pruning(layout_of(messages, counts), self)
-        for blanks in pruning.tiers(preserve_recent):
-            pruning.blank(blanks, target_tokens)
-            if pruning.tokens <= target_tokens:
-                break
-        return keeper.result(pruning.messages, before=(len(messages), before), after=pruning.tokens)
+        pruning = _Pruning(messages, counts, target_tokens, self.token_counter)
+        before = len(messages), pruning.tokens
+        pruning.prune(preserve_recent)
+        return Keeper.of(self, target_tokens).result(pruning.messages, before=before, after=pruning.tokens)
 
 
-class _Blank(NamedTuple):
-    """A part that can be blanked."""
+class _Argument(NamedTuple):
+    """A long argument of a call."""
 
     at: int
     """Index of the message."""
 
     part_index: int
-    call: ToolCallPart
-    is_superseded: bool = False
-    argument: str = ""
-    """The argument that goes, where it is one of the call and not the result."""
+    name: str
+    text: str
 
 
 class _Pruning:
     """A history while it is pruned."""
 
-    def __init__(self, layout: Layout, strategy: BuiltInStrategy) -> None:
-        self.layout = layout
-        self.messages = list(layout.messages)
-        self.tokens = layout.suffix[0]
-        self._counts = list(layout.counts)
-        self._counter = strategy.token_counter
+    def __init__(
+        self, messages: Sequence[ModelMessage], counts: Sequence[int], target: int, counter: TokenCounter
+    ) -> None:
+        self.messages = list(messages)
+        self.tokens = sum(counts)
+        self._target = target
+        self._counts = list(counts)
+        self._counter = counter
+        self._answers = Answers.of(messages, counts)
+        self._superseded = given_anew(self._answers.calls, self._answers.results, self._answers.at)
+        self._receipts = Receipts(self._answers, self._superseded, counter)
 
-    def tiers(self, preserve_recent: int) -> Iterator[Iterator[_Blank]]:
-        """What to blank, the least missed first."""
-        results, turns = results_in(self.layout), self.layout.turn_starts
-        recent = turns[-min(preserve_recent, len(turns))] if preserve_recent and turns else len(self.messages)
-        cut = bisect_left(results, recent, key=itemgetter(0))
-        older, newer = results[:cut], results[cut:]
-        yield (_Blank(*result) for result in older if result.is_superseded)
-        yield (_Blank(*result) for result in older if not result.is_superseded)
-        arguments = list(_arguments(self.layout))
-        yield (blank for blank in arguments if blank.at < recent)
-        yield (_Blank(*result) for result in newer if result.is_superseded)
-        yield (_Blank(*result) for result in newer if not result.is_superseded)
-        yield (blank for blank in arguments if blank.at >= recent)
+    def prune(self, preserve_recent: int) -> None:
+        """Blank the least missed first, until the target is reached or there is no more."""
+        recent = self._answers.recent(preserve_recent)
+        end = bisect_left(self._answers.at, self._answers.newest)
+        cut = min(bisect_left(self._answers.at, recent), end)
+        self._blank_results(range(cut))
+        self._blank_arguments(lambda at: at < recent)
+        self._blank_results(range(cut, end))
+        self._blank_arguments(lambda at: at >= recent)
 
-    def blank(self, blanks: Iterator[_Blank], target: int) -> None:
-        """Blank from the first on, until the target is reached or there is no more."""
-        while self.tokens > target:
-            chosen: dict[int, list[tuple[_Blank, int]]] = {}
-            missing = self.tokens - target
-            for blank in blanks:
-                tokens = self._share(blank)
-                chosen.setdefault(blank.at, []).append((blank, tokens))
-                missing -= max(tokens - _RECEIPT_TOKENS, 0)
-                if missing <= 0:
-                    break
+    def _blank_results(self, numbers: range) -> None:
+        """Those that a later call gave anew, then the others, the oldest first."""
+        again, may_go = self._superseded, self._answers.may_go
+        first = (number for number in sorted(again) if number in numbers)
+        for found in (first, (number for number in numbers if number not in again)):
+            for chosen in self._chosen((number, self._tokens_of(number)) for number in found if may_go(number)):
+                self._replace_results(chosen)
+
+    def _blank_arguments(self, is_meant: Callable[[int], bool]) -> None:
+        """The long arguments of calls, of the messages that are meant."""
+        if self.tokens <= self._target:
+            return
+        found = (argument for argument in self._arguments if is_meant(argument.at))
+        for chosen in self._chosen((argument, self._counter.count(argument.text)) for argument in found):
+            made: dict[int, ModelMessage] = {}
+            for (at, part_index, name, _), tokens in chosen:
+                made[at] = without_argument(made.get(at, self.messages[at]), part_index, name, tokens)
+            self._replace(list(made), list(made.values()))
+
+    @cached_property
+    def _arguments(self) -> list[_Argument]:
+        return list(_long_arguments(self._answers))
+
+    def _chosen[PartT](self, parts: Iterator[tuple[PartT, int]]) -> Iterator[list[tuple[PartT, int]]]:
+        """Of the parts and their tokens, those to blank next, as long as the target is not reached."""
+        while self.tokens > self._target:
+            missing = self.tokens - self._target
+            chosen: list[tuple[PartT, int]] = []
+            for part in parts:
+                chosen.append(part)
+                if part[1] > _RECEIPT_TOKENS:
+                    missing -= part[1] - _RECEIPT_TOKENS
+                    if missing <= 0:
+                        break
             if not chosen:
                 return
-            self._replace(chosen)
+            yield chosen
 
-    def _share(self, blank: _Blank) -> int:
-        """The tokens of a part: those of its message, which nearly always has no other."""
-        parts = self.layout.messages[blank.at].parts
-        if blank.argument:
-            return self._counter.count(str((parsed_args(blank.call.args) or {})[blank.argument]))
-        part = parts[blank.part_index]
-        if len(parts) == 1 or not isinstance(part, ToolReturnPart):
-            return self.layout.counts[blank.at]
-        return self._counter.count(text_of(part))
+    def _tokens_of(self, number: int) -> int:
+        """The tokens of a result: those of its message, which nearly always has no other part."""
+        at = self._answers.at[number]
+        if len(self.messages[at].parts) == 1:
+            return self._counts[at]
+        return self._receipts.tokens_among_others(number)
 
-    def _replace(self, chosen: dict[int, list[tuple[_Blank, int]]]) -> None:
-        made = [_blanked(self.messages[index], blanks) for index, blanks in chosen.items()]
-        for index, message, count in zip(chosen, made, self._counter.message_counts(made), strict=True):
-            if count < self._counts[index]:
-                self.tokens += count - self._counts[index]
+    def _replace_results(self, chosen: Sequence[Sized]) -> None:
+        at, alone, several = self._answers.at, list[Sized](), dict[int, list[Sized]]()
+        for result in chosen:
+            index = at[result[0]]
+            if len(self.messages[index].parts) == 1:
+                alone.append(result)
+            else:
+                several.setdefault(index, []).append(result)
+        self._replace([at[number] for number, _ in alone], self._receipts.alone(alone))
+        made = [self._receipts.among_others(self.messages[index], results) for index, results in several.items()]
+        self._replace(list(several), made)
+
+    def _replace(self, indices: Iterable[int], made: Sequence[ModelMessage]) -> None:
+        """Put in the messages that are shorter than those they stand for."""
+        for index, message, count in zip(indices, made, self._counter.message_counts(made), strict=True):
+            if (saved := self._counts[index] - count) > 0:
+                self.tokens -= saved
                 self.messages[index], self._counts[index] = message, count
 
 
-def _blanked(message: ModelMessage, blanks: Sequence[tuple[_Blank, int]]) -> ModelMessage:
-    """The message with these parts blanked."""
-    how = tuple((blank.part_index, blank.argument, blank.is_superseded, tokens) for blank, tokens in blanks)
-    notes = known_of(message).notes
-    known: tuple[object, ModelMessage] | None = notes.get(_BLANKED)
-    if known is not None and known[0] == how:
-        return known[1]
-    made = _blank(message, blanks)
-    notes[_BLANKED] = how, made
-    return made
-
-
-def _blank(message: ModelMessage, blanks: Sequence[tuple[_Blank, int]]) -> ModelMessage:
-    parts = list(message.parts)
-    for blank, tokens in blanks:
-        part = parts[blank.part_index]
-        if isinstance(part, ToolReturnPart):
-            shown = shown_args(blank.call)
-            line = receipt(part.tool_name, shown, text_of(part), tokens, superseded=blank.is_superseded)
-            parts[blank.part_index] = with_receipt(part, line)
-        elif isinstance(part, ToolCallPart):
-            parts[blank.part_index] = without_long_args(part, {blank.argument: tokens})
-    return changed(message, parts=parts)
-
-
-def _arguments(layout: Layout) -> Iterator[_Blank]:
+def _long_arguments(answers: Answers) -> Iterator[_Argument]:
     """The long arguments of answered calls, oldest first.
 
     What a model thought before a call is signed together with it by some providers, and others put the signature on
     the call, so where there is either the call stays as it was made.
     """
-    for start, _ in layout.exchanges:
-        message = layout.messages[start]
-        if start >= layout.newest or not isinstance(message, ModelResponse):
+    for at in answers.asking:
+        message = answers.messages[at]
+        if at >= answers.newest or not isinstance(message, ModelResponse):
             continue
         if any(isinstance(part, ThinkingPart) or getattr(part, "provider_details", None) for part in message.parts):
             continue
@@ -173,7 +158,7 @@ def _arguments(layout: Layout) -> Iterator[_Blank]:
             if isinstance(part, ToolCallPart) and _may_be_edited(part):
                 for name, value in (parsed_args(part.args) or {}).items():
                     if isinstance(value, str) and len(value) >= _LONG_ARGUMENT:
-                        yield _Blank(start, part_index, part, argument=name)
+                        yield _Argument(at, part_index, name, value)
 
 
 def _may_be_edited(part: ToolCallPart) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import NoneType
 from typing import ClassVar
 
 from pydantic_ai.agent import AbstractAgent
@@ -23,6 +24,7 @@ from mamba_agents.context.compaction.summary import SummaryFailed, is_summary, s
 from mamba_agents.context.compaction.summary_text import Sources, summary_text, written_tokens
 from mamba_agents.context.compaction.traits import REQUEST
 from mamba_agents.tokens import TokenCounter
+from mamba_agents.tokens.given import require, whole_number
 
 _LEAST_SUMMARY_TOKENS = 64
 """Less than this says too little to be worth a request."""
@@ -60,10 +62,10 @@ class SummarizeOlderStrategy(BuiltInStrategy):
         its own.
         """
         super().__init__(token_counter=token_counter, preserve_system_prompt=preserve_system_prompt)
-        _check_source(summarization_agent, model)
-        for setting, value in (("max_summary_tokens", max_summary_tokens), ("window_tokens", window_tokens)):
-            if value is not None and value < 1:
-                raise ValueError(f"found {setting}={value}; expected 1 or more")
+        check_source(summarization_agent, model)
+        _check_size("max_summary_tokens", max_summary_tokens)
+        if window_tokens is not None:
+            _check_size("window_tokens", window_tokens)
         self.max_summary_tokens = max_summary_tokens
         self._source = summarization_agent or model
         self._window_tokens = window_tokens
@@ -274,10 +276,30 @@ def _without_lone(message: ModelMessage, lone: set[int]) -> ModelMessage | None:
     return replace(message, parts=parts) if parts else None
 
 
-def _check_source(agent: object, model: Model | str | None) -> None:
+def check_source(agent: object, model: object) -> None:
+    """Refuse what cannot write a summary.
+
+    Raises:
+        TypeError: neither an agent nor a model, or one in the place of the other.
+        ValueError: both of them, or the name of a model without its provider.
+    """
+    is_model, is_agent = isinstance(agent, Model | str), isinstance(model, AbstractAgent)
+    expected = "an agent; give a model as `model`" if is_model else "an agent"
+    require("summarization_agent", agent, (AbstractAgent, NoneType), expected=expected)
+    expected = f"a {_MODEL}; give an agent as `summarization_agent`" if is_agent else f"a {_MODEL}"
+    require("model", model, (Model, str, NoneType), expected=expected)
     if agent is not None and model is not None:
         raise ValueError("found both a summarization_agent and a model; expected one of them")
     if isinstance(model, str) and ":" not in model and model != "test":
         raise ValueError(
-            f"found model={model!r}; expected a Model or 'provider:name', such as 'openai:{model}': name the provider"
+            f"found model={model!r}; expected a {_MODEL}, such as 'openai:{model or 'gpt-5-mini'}': name the provider"
         )
+
+
+_MODEL = "Model or 'provider:name'"
+
+
+def _check_size(name: str, value: int) -> None:
+    if isinstance(value, int) and value < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - whoever gives it
+        raise ValueError(f"found {name}={value}; expected 1 or more")
+    whole_number(name, value)

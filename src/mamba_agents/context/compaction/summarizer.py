@@ -13,7 +13,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 from pydantic_core import to_jsonable_python
 
-from mamba_agents.context.compaction.base import agent_on_account, on_account
+from mamba_agents.context.compaction.base import agent_on_account, on_account, surrounding_model, surrounding_window
 from mamba_agents.context.compaction.summary import (
     Summary,
     SummaryFailed,
@@ -22,6 +22,7 @@ from mamba_agents.context.compaction.summary import (
     summary_request,
 )
 from mamba_agents.context.compaction.transcript_text import clipped, largest_cap
+from mamba_agents.context.overflow import is_context_overflow
 from mamba_agents.tokens import TokenCounter
 
 DEFAULT_WINDOW_TOKENS: Final = 8_192
@@ -77,6 +78,10 @@ class LargestSummary:
         return Written(summary=Summary(facts="more " * task.max_tokens), responses=(ModelResponse(parts=[]),))
 
 
+class _TooLongError(Exception):
+    """The summariser's server refused a request as too long, in words of its own."""
+
+
 @dataclass(kw_only=True)
 class Summarizer:
     """Writes one summary with a model or an agent.
@@ -97,7 +102,7 @@ class Summarizer:
         for shares in (1, 2, 4):
             try:
                 summary = await self._write(task, shares)
-            except ModelContextWindowExceededError:
+            except (ModelContextWindowExceededError, _TooLongError):
                 continue
             return Written(summary=summary, responses=tuple(self._billed))
         raise SummaryFailed("the summariser's window is smaller than it says", self._billed)
@@ -129,7 +134,8 @@ class Summarizer:
     def _room(self, task: SummaryTask) -> tuple[int, int]:
         """The tokens of notes and transcript that a request has room for, and those that a reply may have."""
         model = self._model
-        window = (model.context_window if model else None) or self.window_tokens or DEFAULT_WINDOW_TOKENS
+        window = surrounding_window() if model is not None and model is surrounding_model() else None
+        window = window or (model.context_window if model else None) or self.window_tokens or DEFAULT_WINDOW_TOKENS
         reply_tokens = min(task.max_tokens, window // 4)
         if model is not None and model.profile.get("thinking_always_enabled"):
             reply_tokens += min(_THINKING_TOKENS, window // 4)
@@ -176,6 +182,8 @@ class Summarizer:
                 raise
             raise SummaryFailed(f"the summariser took too long: {error}", self._billed) from error
         except Exception as error:
+            if is_context_overflow(error):
+                raise _TooLongError from error
             reason = f"the summariser failed with {type(error).__name__}: {error}"
             raise SummaryFailed(reason, self._billed) from error
 

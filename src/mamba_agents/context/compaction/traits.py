@@ -71,6 +71,11 @@ def traits_of(messages: Sequence[ModelMessage]) -> list[Traits]:
     ]
 
 
+def pairs(kind: type) -> bool:
+    """Whether parts of a type have an id that other parts have to have too."""
+    return _KINDS[kind] >= _PAIRED
+
+
 def _noted(message: ModelMessage, notes: dict[str, Any]) -> Traits:
     parts = message.parts
     flags = REQUEST if isinstance(message, ModelRequest) else 0

@@ -1,6 +1,6 @@
 """Caps on what is spent: set aside before a request, settled after it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
@@ -8,37 +8,24 @@ from typing import Any
 
 from pydantic_ai import AgentRunResult, RunContext, ToolDefinition
 from pydantic_ai.capabilities import AbstractCapability, ValidatedToolArgs, WrapRunHandler, WrapToolExecuteHandler
-from pydantic_ai.messages import ModelResponse, ToolCallPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.usage import RunUsage
 
 from mamba_agents._internal.identity import ByIdentity
+from mamba_agents._internal.in_task import InTask
 from mamba_agents._internal.models import Wrappers
-from mamba_agents.agent.layers.budgeted_model import BudgetedModel
-from mamba_agents.agent.layers.deadline import RunDeadline
-from mamba_agents.agent.layers.hold import RunBudget, Terms
-from mamba_agents.agent.layers.loop_guard import LoopGuard
+from mamba_agents.agent.layers.budget.elsewhere import Elsewhere
+from mamba_agents.agent.layers.budget.model import BudgetedModel
+from mamba_agents.agent.layers.budget.run import RunBudget
+from mamba_agents.agent.layers.budget.terms import Terms
 from mamba_agents.errors import BudgetScope
 from mamba_agents.tokens import CostEstimator, TokenCounter
+from mamba_agents.tokens.account import Account
+from mamba_agents.tokens.billing import billed_replies
 from mamba_agents.tokens.budget import BudgetConfig, Window
-from mamba_agents.tokens.ledger import BudgetLedger, Cap
-
-
-def budget_layers(
-    config: BudgetConfig, ledger: BudgetLedger, counter: TokenCounter, estimator: CostEstimator
-) -> list[AbstractCapability[Any]]:
-    """The layers that keep a run within its budget, outermost first; none for what is off."""
-    layers: list[AbstractCapability[Any]] = []
-    if not config.model_fields_set:  # everything is off until it is set
-        return layers
-    if config.max_repeated_calls is not None:
-        layers.append(LoopGuard(config.max_repeated_calls, config.on_exceeded))
-    if config.run_seconds is not None:
-        # Around the caps: waiting for room takes time too.
-        layers.append(RunDeadline(config.run_seconds, config.on_exceeded))
-    if config.caps_spending:
-        layers.append(Budget(config, ledger, counter, estimator))
-    return layers
+from mamba_agents.tokens.ledger import BudgetLedger
+from mamba_agents.tokens.room import Cap
 
 
 @dataclass
@@ -52,6 +39,9 @@ class Budget(AbstractCapability[Any]):
     """Prices what a response does not say the price of itself."""
 
     _: KW_ONLY
+    has_log: Callable[[str], bool] | None = None
+    """Whether a log tells of the session that this task's run belongs to; left out, sessions are kept by their id."""
+
     id: str | None = "mamba_budget"
 
     def __post_init__(self) -> None:
@@ -60,20 +50,25 @@ class Budget(AbstractCapability[Any]):
         self._counted: ByIdentity[ModelResponse, bool] = ByIdentity()
         self._runs: dict[str, RunBudget] = {}
         self._shared = list(self._caps_of_all())
+        self.caps_sessions = self.config.session_usd is not None or self.config.session_tokens is not None
+        """Whether what a session spends is capped."""
 
     async def wrap_run(self, ctx: RunContext[Any], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         """The run's result; its own account ends with it."""
+        run_id = ctx.run_id or ""
+        run = self._runs[run_id] = self._begin(ctx)  # now, while the history is whole
         try:
             return await handler()
         finally:
-            if ctx.run_id is not None and self._runs.pop(ctx.run_id, None) is not None:
-                self.ledger.forget("run", ctx.run_id)
+            self._runs.pop(run_id, None)
+            if run.own:
+                self.ledger.forget("run", run_id)
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """The request as it is; its model will know whose it is."""
-        _requesting.set({**_requesting.get(), id(self): self.run_budget(ctx)})
+        _requesting.set(self, self._runs.get(ctx.run_id or "") or self.run_budget(ctx))
         return request_context
 
     def get_wrapper_model(self, model: Model) -> Model:
@@ -85,7 +80,8 @@ class Budget(AbstractCapability[Any]):
 
         For a worker, which makes requests for a run elsewhere, an account of no run.
         """
-        return self._runs.get(run_id or "") or _requesting.get().get(id(self)) or self._outside()
+        run = None if run_id is None else self._runs.get(run_id)
+        return run or _requesting.get(self) or self._outside()
 
     async def wrap_tool_execute(
         self,
@@ -100,9 +96,16 @@ class Budget(AbstractCapability[Any]):
         run = self._runs.get(ctx.run_id or "")
         if run is None or not run.own:
             return await handler(args)
-        token = _enclosing.set((*_enclosing.get(), *((self.ledger, cap) for cap in run.own)))
+        enclosing = _enclosing.get()
+        if run.elsewhere is None:
+            caps = list(run.own)
+            if not run.around:  # else the one around it, whose usage it shares, tells those around them both
+                caps += (cap for each in enclosing if each.terms.ledger is self.ledger for cap in each.own)
+            run.elsewhere = Elsewhere(run.usage, caps, self.ledger)
+        token = _enclosing.set((*enclosing, run))
         try:
-            return await handler(args)
+            with run.elsewhere.watching():
+                return await handler(args)
         finally:
             _enclosing.reset(token)
 
@@ -118,24 +121,48 @@ class Budget(AbstractCapability[Any]):
         config = self.config
         own = self._caps("run", ctx.run_id, None, config.run_usd, config.run_tokens)
         caps = [*own, *self._shared]
-        caps += self._caps_of_session(ctx.conversation_id)
+        if self.caps_sessions:
+            session_id = ctx.conversation_id or ""
+            is_kept_by_history = self._is_kept_by_history(session_id)
+            caps += (
+                self._caps_of_history(session_id, ctx.messages)
+                if is_kept_by_history
+                else self._caps_of_session(session_id)
+            )
         if config.tenants or config.tenant_usd is not None or config.tenant_tokens is not None:
             caps += self._caps_of_tenant((ctx.metadata or {}).get(config.tenant_key))
-        if enclosing := _enclosing.get():
-            # The caps of the runs that this one is called from, where they are on the same ledger.
-            caps += (cap for ledger, cap in enclosing if ledger is self.ledger)
-        return RunBudget(self._terms, ctx.run_id, ctx.usage, own, caps)
-
-    @property
-    def caps_sessions(self) -> bool:
-        """Whether what a session spends is capped."""
-        return self.config.session_usd is not None or self.config.session_tokens is not None
+        around: list[RunBudget] = []
+        # The caps of the runs that this one is called from, where they are on the same ledger.
+        for run in _enclosing.get():
+            if run.terms.ledger is self.ledger:
+                caps += run.own
+                if run.usage is ctx.usage:
+                    around.append(run)
+        return RunBudget(self._terms, ctx.run_id, ctx.usage, own, caps, around)
 
     def open_session(self, session_id: str, responses: Sequence[ModelResponse]) -> None:
-        """Begin a session's account with what its log tells of."""
-        RunBudget(self._terms, None, RunUsage(), (), self._caps_of_session(session_id)).charge(responses)
+        """Begin a session's account with what its log tells of, unless somebody did meanwhile."""
+        tokens, usd = self._terms.spent(responses, counts_usd=self.config.session_usd is not None)
+        self.ledger.open("session", session_id, tokens=tokens, usd=usd)
 
-    def _caps_of_session(self, session_id: str | None) -> list[Cap]:
+    def _is_kept_by_history(self, session_id: str) -> bool:
+        """Whether nobody comes back to a session but with its history.
+
+        It has no log, and its id was made up by pydantic-ai, as a UUID of version 7: an account would be kept for ever.
+        """
+        if self.has_log is None or len(session_id) != 36 or session_id[14] != "7":
+            return False
+        return not self.has_log(session_id) and not self.ledger.knows("session", session_id)
+
+    def _caps_of_history(self, session_id: str, history: Sequence[ModelMessage]) -> list[Cap]:
+        """The caps on the session of a history, which alone tells what it spent."""
+        account = Account("session", session_id, None)
+        replies = [message for message in history if isinstance(message, ModelResponse)]
+        billed = billed_replies([reply for reply in replies if reply.conversation_id == session_id])
+        account.add(*self._terms.spent(billed, counts_usd=self.config.session_usd is not None), 0)
+        return [Cap(account, self.config.session_usd, self.config.session_tokens)]
+
+    def _caps_of_session(self, session_id: str) -> list[Cap]:
         return self._caps("session", session_id, None, self.config.session_usd, self.config.session_tokens)
 
     def model_for(self, model: Model, ctx: RunContext[Any] | None, session_id: str | None = None) -> Model:
@@ -183,5 +210,5 @@ class Budget(AbstractCapability[Any]):
         return [Cap(account=self.ledger.account(scope, key, window=window), usd=usd, tokens=tokens)]
 
 
-_requesting: ContextVar[dict[int, RunBudget]] = ContextVar("mamba_agents_requesting_runs", default={})  # noqa: B039
-_enclosing: ContextVar[tuple[tuple[BudgetLedger, Cap], ...]] = ContextVar("mamba_agents_enclosing_caps", default=())
+_requesting = InTask[RunBudget]("mamba_agents_requesting_runs")
+_enclosing: ContextVar[tuple[RunBudget, ...]] = ContextVar("mamba_agents_enclosing_runs", default=())

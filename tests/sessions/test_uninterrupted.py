@@ -5,7 +5,7 @@ import asyncio
 import anyio
 import pytest
 
-from mamba_agents._internal.uninterrupted import uninterrupted
+from mamba_agents.sessions.uninterrupted import uninterrupted
 
 pytestmark = pytest.mark.anyio
 

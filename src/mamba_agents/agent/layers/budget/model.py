@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from pydantic_ai import FallbackExceptionGroup, RunContext
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import CompletedStreamedResponse, Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from mamba_agents.agent.layers.closing import can_close, closing, last_text
-from mamba_agents.agent.layers.hold import Hold, RunBudget, Terms
-from mamba_agents.agent.layers.warn import logger
-from mamba_agents.agent.stops import STOP_REASON_KEY
+from mamba_agents._internal.models import bare_model
+from mamba_agents.agent.layers.budget.hold import Hold
+from mamba_agents.agent.layers.budget.run import RunBudget
+from mamba_agents.agent.layers.budget.terms import Terms
+from mamba_agents.agent.layers.closing import Ending
 from mamba_agents.errors import BudgetExceededError
 
 
@@ -31,7 +31,8 @@ class BudgetedModel(WrapperModel):
         on_settled: Callable[[ModelResponse], None] | None = None,
     ) -> None:
         super().__init__(wrapped)
-        self._traits = terms.traits(wrapped)
+        self._terms = terms
+        self._bare = bare_model(wrapped)
         self._find_run = find_run
         self._on_settled = on_settled
         # What is asked beside the run's own requests has no text to end with.
@@ -44,12 +45,14 @@ class BudgetedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """The model's response, or what the run ends with at a cap."""
-        run = self._find_run(None)
-        hold = Hold(run, self.wrapped, messages, model_request_parameters, model_settings)
-        try:
-            await run.fill(hold, self._traits)
-        except BudgetExceededError as error:
-            return self._closing(error, hold)
+        run, traits = self._find_run(None), self._terms.traits(self._bare)
+        ceiling = run.ceiling(self.wrapped, traits)
+        hold = Hold(run, self.wrapped, messages, model_request_parameters, model_settings, ceiling)
+        if (ask := hold.try_fill(traits)) is not None:
+            try:
+                await hold.fill(ask)
+            except BudgetExceededError as error:
+                return self._closing(error, hold)
         try:
             response = await self.wrapped.request(messages, hold.settings, model_request_parameters)
         except FallbackExceptionGroup as group:
@@ -77,12 +80,15 @@ class BudgetedModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """The model's stream, or one of what the run ends with at a cap."""
         run = self._find_run(None if run_context is None else run_context.run_id)
-        hold = Hold(run, self.wrapped, messages, model_request_parameters, model_settings)
+        traits = self._terms.traits(self._bare)
+        ceiling = run.ceiling(self.wrapped, traits)
+        hold = Hold(run, self.wrapped, messages, model_request_parameters, model_settings, ceiling)
         closing = None
-        try:
-            await run.fill(hold, self._traits, streams=True)
-        except BudgetExceededError as error:
-            closing = self._closing(error, hold)
+        if (ask := hold.try_fill(traits, streams=True)) is not None:
+            try:
+                await hold.fill(ask)
+            except BudgetExceededError as error:
+                closing = self._closing(error, hold)
         if closing is not None:
             yield CompletedStreamedResponse(
                 closing, model_request_parameters=model_request_parameters, replay_events=True
@@ -97,27 +103,28 @@ class BudgetedModel(WrapperModel):
 
     def _closing(self, error: BudgetExceededError, hold: Hold) -> ModelResponse:
         """What the run ends with, or the error."""
-        if self._raises or not can_close(hold.parameters):
-            raise error
-        logger.warning(error.message)
-        # pydantic-ai counts what is answered in the model's place as a request too.
-        hold.run.usage.requests -= 1
-        return closing("budget", hold.messages, hold.run.run_id, otherwise=f"Stopped at a budget: {error.message}.")
+        return self._ending(error, hold, log_line=error.message).in_place_of_request(
+            hold.run.usage, hold.messages, hold.parameters
+        )
 
     def _ended(self, response: ModelResponse, hold: Hold) -> ModelResponse:
         """The response, as the run's last one where it was cut for want of room."""
         error = hold.shortened
         if error is None or response.finish_reason != "length":
             return response
-        if self._raises or not can_close(hold.parameters):
-            raise error
-        # The last tool call is cut too, and a run that ends answers none.
-        parts = [part for part in response.parts if not isinstance(part, ToolCallPart)]
-        if response.text is None:
-            text = last_text(hold.messages, hold.run.run_id) or f"Stopped at a budget: {error.message}."
-            parts.append(TextPart(text))
-        metadata = {**(response.metadata or {}), STOP_REASON_KEY: "budget"}
-        return replace(response, parts=parts, metadata=metadata)
+        ending = self._ending(error, hold)
+        ending.check(hold.parameters)
+        return ending.of_response(response, hold.messages)
+
+    def _ending(self, error: BudgetExceededError, hold: Hold, log_line: str | None = None) -> Ending:
+        return Ending(
+            reason="budget",
+            run_id=hold.run.run_id,
+            otherwise=f"Stopped at a budget: {error.message}.",
+            error=error,
+            may_close=not self._raises,
+            log_line=log_line,
+        )
 
 
 @asynccontextmanager

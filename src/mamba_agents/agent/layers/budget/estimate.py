@@ -10,6 +10,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from mamba_agents._internal.models import base_url
+from mamba_agents.context.gauge import anchor, is_counted
 from mamba_agents.tokens import CostEstimator, TokenCounter
 from mamba_agents.tokens.ceiling import PriceCeiling, ceiling_of_rate, ceiling_of_table, dearest
 from mamba_agents.tokens.servers import server_price
@@ -19,20 +20,31 @@ _FOREIGN_MARGIN = 0.25
 
 
 def loose_input(
-    counter: TokenCounter, model: Model, messages: Sequence[ModelMessage], beside: int, *, known_of: str | None
+    counter: TokenCounter,
+    model: Model,
+    messages: Sequence[ModelMessage],
+    parameters: ModelRequestParameters,
+    *,
+    beside: int,
+    known_of: str | None,
 ) -> int:
-    """A bound on what is sent: the last figure that the provider reported, and bytes for what came later.
+    """A bound on what is sent: the last figure that the model's provider reported, and bytes for what came later.
 
-    No tokenizer is loaded. `beside` bounds what a request has beside its messages, which the figure includes already
-    where it is of the run `known_of`.
+    `beside` bounds what the request has beside its messages, which the figure includes, and which is the same where it
+    is of the run `known_of`. No tokenizer is loaded, unless the history was shortened since: then it was counted, and
+    counting it again is cheap.
     """
-    anchor = _anchor(model, messages)
-    if anchor is None:
+    known, size = anchor(messages)
+    last = messages[known - 1] if known else None
+    if last is not None and is_counted(last):
+        return close_input(counter, model, messages, parameters)
+    # Replies carry a longer name than was asked for, such as one with a date.
+    if not isinstance(last, ModelResponse) or not (last.model_name or "").startswith(model.model_name):
         return counter.upper_bound(messages) + beside
-    response, later = anchor
-    usage = response.usage
-    sent = usage.input_tokens + max(usage.output_tokens, counter.upper_bound([response])) + counter.upper_bound(later)
-    return sent if known_of is not None and response.run_id == known_of else sent + beside
+    unreported = max(counter.upper_bound([last]) - last.usage.output_tokens, 0)  # such as thinking that is hidden
+    sent = size + unreported + counter.upper_bound(messages[known:])
+    is_same = known_of is not None and last.run_id == known_of
+    return sent if is_same else sent + beside
 
 
 def close_input(
@@ -45,18 +57,6 @@ def close_input(
         margin = max(margin, _FOREIGN_MARGIN)
     counted = counter.count_messages(messages, name) + counter.count_request_parameters(parameters, name)
     return counted + math.ceil(counted * margin)
-
-
-def _anchor(model: Model, messages: Sequence[ModelMessage]) -> tuple[ModelResponse, Sequence[ModelMessage]] | None:
-    """The last response of this very model that reported usage, and what came later."""
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if isinstance(message, ModelResponse) and message.usage.input_tokens:
-            # Replies carry a longer name than was asked for, such as one with a date.
-            if (message.model_name or "").startswith(model.model_name):
-                return message, messages[index + 1 :]
-            return None
-    return None
 
 
 def output_limit(model: Model, settings: ModelSettings | None) -> int | None:
