@@ -49,6 +49,7 @@ class Layers:
         self.metering = MeasureRequests(self.prices)
         self._ledger = tools.ledger
         self.spending = self._spending(settings.budget, tools)
+        self.caps_sessions = self.spending is not None and self.spending.caps_sessions
         budget = settings.budget
         self._deadline = None if budget.run_seconds is None else RunDeadline(budget.run_seconds, budget.on_exceeded)
         make_context: Callable[..., CompactContext] = CompactContext
@@ -108,9 +109,8 @@ class Layers:
 
     async def open_session(self, log: SessionLog) -> None:
         """Count what a session spent before this process, or under another ledger, against its caps."""
-        spending = self.spending
-        if spending is not None and spending.caps_sessions and not self._ledger.knows("session", log.session_id):
-            spending.open_session(log.session_id, await log.billed())
+        if self.spending is not None and self.caps_sessions and not self._ledger.knows("session", log.session_id):
+            self.spending.open_session(log.session_id, await log.billed())
 
     def forget_session(self, session_id: str) -> None:
         """Give a session that is deleted its cap back."""

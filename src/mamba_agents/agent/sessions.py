@@ -1,6 +1,7 @@
 """The conversations of one agent."""
 
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -30,12 +31,18 @@ class Sessions[DepsT, OutputT]:
         self._guard = threading.Lock()
         self._recent: dict[str, SessionLog] = {}
         """Those of the last runs, the last one at the end."""
-        self._logs = WeakValueDictionary({log.session_id: log})
-        self._sessions = WeakValueDictionary({log.session_id: self.own})
+
+    @cached_property
+    def _logs(self) -> WeakValueDictionary[str, SessionLog]:
+        return WeakValueDictionary()  # not before it is needed: many agents have one conversation
+
+    @cached_property
+    def _sessions(self) -> WeakValueDictionary[str, AgentSession[DepsT, OutputT]]:
+        return WeakValueDictionary()
 
     def __len__(self) -> int:
-        """How many are held."""
-        return len(self._logs)
+        """How many are held, the agent's own among them."""
+        return 1 + len(self._logs)
 
     def get(self, session_id: str | None) -> AgentSession[DepsT, OutputT]:
         """The session with this id, begun if there is none yet; the agent's own where no id is given.

@@ -108,7 +108,7 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         self._outside = join_session(log.session_id)
         try:
             await log.load()
-            if log.seq:
+            if log.seq and self._layers.caps_sessions:
                 await self._layers.open_session(log)
         except BaseException:
             self._leave_place()
@@ -150,13 +150,16 @@ class Turn(AbstractAsyncContextManager[AgentRun[Any, Any]]):
         )
         if self._log is None:
             return
-        if (parameters := run.ctx.state.last_model_request_parameters) is not None:
-            self._log.latest_parameters = parameters
+        for request in reversed(requests):
+            if request.parameters is not None:
+                self._log.latest_parameters = request.parameters
+                break
         if self._stream is not None:
             messages = [*messages, *(answer for answer in self._stream.answers() if answer not in messages)]
         events: list[SessionEvent] = [MessageAppended(run_id=run_id, message=message) for message in messages]
-        events += usage_events(unsaid_replies(requests, messages), run_id)
-        if transcript is not None:
+        if unsaid := unsaid_replies(requests, messages):
+            events += usage_events(unsaid, run_id)
+        if transcript is not None and transcript.billed:
             events += usage_events(transcript.billed, run_id)
         if transcript is not None and transcript.compactions:
             meanwhile = await self._log.added_since(self._seen)

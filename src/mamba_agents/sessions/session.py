@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from uuid import uuid4
+from secrets import token_hex
 
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.usage import RunUsage
@@ -77,4 +77,4 @@ class Session:
 
 def new_session_id() -> str:
     """An id no other session has."""
-    return str(uuid4())
+    return token_hex(16)

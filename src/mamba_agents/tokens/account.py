@@ -32,6 +32,9 @@ class Spent:
     reserved_usd: Decimal
 
 
+_NO_SLOTS: Final[deque[tuple[int, list[int], list[Decimal]]]] = deque(maxlen=0)
+
+
 class Account:
     """What was spent in one scope. Not safe to share between threads: its ledger is."""
 
@@ -55,7 +58,7 @@ class Account:
         self.reserved_tokens, self.reserved_usd = 0, _NOTHING
         self.window: Window | None = window
         self._seconds, self._width = _WINDOWS[window] if window else (0.0, 0.0)
-        self._slots: deque[tuple[int, list[int], list[Decimal]]] = deque()
+        self._slots: deque[tuple[int, list[int], list[Decimal]]] = deque() if window else _NO_SLOTS
 
     def add(self, tokens: int, usd: Decimal, now: float) -> None:
         """Count something as spent."""

@@ -149,4 +149,6 @@ class BudgetConfig(BaseModel):
     @property
     def caps_spending(self) -> bool:
         """Whether there is a cap on USD or tokens."""
+        if not self.model_fields_set:  # as of most agents, where looking at each takes a tenth of making one
+            return False
         return any(cap is not None for unit in _UNITS for cap in self._caps(unit).values())

@@ -124,8 +124,10 @@ class BudgetLedger:
 
     def knows(self, scope: BudgetScope, key: str | None = None) -> bool:
         """Whether anything was counted in a scope."""
+        if (scope, key) in self._accounts:
+            return True
         scope_and_key(scope, key)
-        return (scope, key) in self._accounts
+        return False
 
     def open(self, scope: BudgetScope, key: str, *, tokens: int = 0, usd: Decimal = _NOTHING) -> bool:
         """Begin to count in a scope, with what was spent in it before; False where it is counted in already.
@@ -144,13 +146,12 @@ class BudgetLedger:
 
     def forget(self, scope: BudgetScope, key: str | None = None) -> None:
         """Begin a scope anew, such as that of a session that is deleted."""
-        scope_and_key(scope, key)
         with self._lock:
-            account = self._accounts.get((scope, key))
+            account = self._accounts.get((scope, key)) if key is None else self._accounts.pop((scope, key), None)
             if account is not None:
                 account.clear()
-            if key is not None:
-                self._accounts.pop((scope, key), None)
+                return
+        scope_and_key(scope, key)
 
     def account(self, scope: BudgetScope, key: str | None = None, *, window: Window | None = None) -> Account:
         """The account of a scope, opened if there is none yet.
@@ -234,7 +235,11 @@ class BudgetLedger:
     def _add(self, accounts: Sequence[Account], tokens: int, usd: Decimal) -> None:
         now = self._clock()
         for account in accounts:
-            account.add(tokens, usd, now)
+            if account.window is None:
+                account.tokens += tokens
+                account.usd += usd
+            else:
+                account.add(tokens, usd, now)
 
     def _line(self, caps: Sequence[Cap]) -> set[Account]:
         """Those of the accounts that somebody waits for already."""

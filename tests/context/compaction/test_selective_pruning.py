@@ -85,6 +85,14 @@ async def test_a_receipt_says_what_was_there_and_how_to_get_it_back() -> None:
     assert part.tool_call_id == "c1"
 
 
+async def test_a_tool_whose_name_does_not_say_that_it_only_reads_is_called_again_with_care() -> None:
+    history = [user("go"), call("run_tests", {"suite": "all"}), returned("run_tests", LINES), user("and now?")]
+    result = await strategy().compact(history, 100)
+    content = str(result_of(result.messages[2]).content)
+    assert content.startswith("[run_tests(suite='all') gave ")
+    assert content.endswith("Call it again if that changes nothing.]")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

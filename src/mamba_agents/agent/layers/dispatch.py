@@ -40,7 +40,8 @@ class SelectiveCapabilities(CombinedCapability[Any]):
     """Capabilities combined as pydantic-ai does it, but asked at each hook as if those without it were not there."""
 
     _asked_of: Sequence[AbstractCapability[Any]] | None
-    _asked: dict[str, CombinedCapability[Any]]
+    _having: dict[str, CombinedCapability[Any]]
+    _asking: dict[str, Callable[..., Any]]
     _in_place: ByIdentity[Model, bool]
 
     @classmethod
@@ -52,17 +53,28 @@ class SelectiveCapabilities(CombinedCapability[Any]):
 
     def _with(self, hook: str) -> CombinedCapability[Any]:
         """Those of the capabilities that have a hook of their own."""
-        if self._asked_of is not self.capabilities:  # pydantic-ai copies this for a run that changes one of them
-            self._asked = {}  # before the other: what a thread finds is never older than that says
-            self._asked_of = self.capabilities
-        asked = self._asked.get(hook)
-        if asked is None:
-            asked = CombinedCapability[Any]([])
+        self._look()
+        having = self._having.get(hook)
+        if having is None:
+            having = CombinedCapability[Any]([])
             # Not through the constructor, which would look for their order anew, and for those that they require.
             for name in vars(self).keys() & _LISTS:
-                vars(asked)[name] = [each for each in vars(self)[name] if has_own(each, hook)]
-            self._asked[hook] = asked
-        return asked
+                vars(having)[name] = [each for each in vars(self)[name] if has_own(each, hook)]
+            self._having[hook] = having
+        return having
+
+    def _ask(self, hook: str) -> Callable[..., Any]:
+        """The hook of those; of our layers where nobody else has it, which need no context of their own."""
+        if self._asked_of is not self.capabilities or (asking := self._asking.get(hook)) is None:
+            having = self._with(hook)
+            alone = having.capabilities[0] if len(having.capabilities) == 1 else None
+            asking = self._asking[hook] = getattr(alone if isinstance(alone, Seat) else having, hook)
+        return asking
+
+    def _look(self) -> None:
+        if self._asked_of is not self.capabilities:  # pydantic-ai copies this for a run that changes one of them
+            self._having, self._asking = {}, {}  # before the other: what a thread finds is never older than that says
+            self._asked_of = self.capabilities
 
     async def for_run(self, ctx: RunContext[Any]) -> AbstractCapability[Any]:
         """The capabilities as they are in one run: these, where none makes another of itself."""
@@ -72,8 +84,7 @@ class SelectiveCapabilities(CombinedCapability[Any]):
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """The request as the capabilities leave it, to the model as our layers wrap it where nobody else does."""
-        asked = self._with("before_model_request")
-        request_context = await asked.before_model_request(ctx, request_context)
+        request_context = await self._ask("before_model_request")(ctx, request_context)
         wrapping = self._with("get_wrapper_model").capabilities
         model = request_context.model
         if len(wrapping) == 1 and isinstance(seat := wrapping[0], Seat) and _sends_what_it_is_asked(model):
@@ -106,10 +117,8 @@ def _sends_what_it_is_asked(model: Model) -> bool:
 
 
 def _selective(hook: str) -> Callable[..., Any]:
-    ask = getattr(CombinedCapability, hook)
-
     def asking(self: SelectiveCapabilities, *arguments: Any, **named: Any) -> Any:
-        return ask(self._with(hook), *arguments, **named)  # pyright: ignore[reportPrivateUsage]
+        return self._ask(hook)(*arguments, **named)  # pyright: ignore[reportPrivateUsage]
 
     return asking
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic_ai import AgentRunResult, RunCancelled, RunContext, RunUsage
 from pydantic_ai.capabilities import AbstractCapability, WrapRunHandler
 from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
-from pydantic_ai.models import Model, ModelRequestContext
+from pydantic_ai.models import Model, ModelRequestContext, ModelRequestParameters
 
 from mamba_agents._internal.identity import ByIdentity
 from mamba_agents.agent.layers.closing import ran_out_of_time
@@ -36,7 +36,7 @@ class Ledger(Protocol):
 class MeasuredRequest:
     """One request of a run, under way or done."""
 
-    __slots__ = ("_ledger", "_model", "_rates", "answer", "kind", "seconds", "started")
+    __slots__ = ("_ledger", "_model", "_rates", "answer", "kind", "parameters", "seconds", "started")
 
     def __init__(
         self,
@@ -44,7 +44,10 @@ class MeasuredRequest:
         kind: RecordKind = "response",
         model: Model | None = None,
         rates: PriceRequests | None = None,
+        parameters: ModelRequestParameters | None = None,
     ) -> None:
+        self.parameters = parameters
+        """What it carried besides messages: instructions, tools, the form of the output."""
         self._ledger = ledger
         self._model = model
         self._rates = rates
@@ -114,7 +117,8 @@ class MeasureRequests(AbstractCapability[Any]):
         """Start the clock."""
         if ctx.run_id is not None:
             ledger: Ledger | None = getattr(request_context, "_usage_response_ledger", None)
-            request = MeasuredRequest(ledger, "response", request_context.model, self.rates)
+            parameters = request_context.model_request_parameters
+            request = MeasuredRequest(ledger, "response", request_context.model, self.rates, parameters)
             self.running.setdefault(ctx.run_id, []).append(request)
         return request_context
 

@@ -44,7 +44,7 @@ class Seat(AbstractCapability[Any]):
             TypeError: a layer has a hook that the seat does not pass on.
         """
         for layer in self.layers:
-            if unknown := _kept_back_by(type(layer)) or _KEPT_BACK & vars(layer).keys():
+            if unknown := _kept_back_by(type(layer)):
                 raise TypeError(
                     f"found {type(layer).__name__} with {', '.join(sorted(unknown))}, which nobody would ask it for "
                     f"here; expected none but {', '.join(sorted(_PASSED_ON))}: have Seat pass it on, or give the layer "

@@ -153,7 +153,9 @@ def _beginning(text: str) -> str:
 
 @lru_cache
 def _way_back(tool_name: str) -> str:
-    return " Call it again to see them." if tool_name.lower().startswith(_READING) else ""
+    """How to see it: of a tool whose name does not tell, a model may know whether calling it does any harm."""
+    is_reading = tool_name.lower().startswith(_READING)
+    return " Call it again to see them." if is_reading else " Call it again if that changes nothing."
 
 
 def without_long_arg(part: ToolCallPart, name: str, tokens: int) -> ToolCallPart:

@@ -41,8 +41,7 @@ def loose_input(
     # Replies carry a longer name than was asked for, such as one with a date.
     if not isinstance(last, ModelResponse) or not (last.model_name or "").startswith(model.model_name):
         return counter.upper_bound(messages) + beside
-    unreported = max(counter.upper_bound([last]) - last.usage.output_tokens, 0)  # such as thinking that is hidden
-    sent = size + unreported + counter.upper_bound(messages[known:])
+    sent = size + counter.upper_bound(messages[known - 1 :])  # the reply too: some of it may not be reported
     is_same = known_of is not None and last.run_id == known_of
     return sent if is_same else sent + beside
 
