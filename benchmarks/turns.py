@@ -25,7 +25,7 @@ RATE = ModelRate(input=Decimal("2.5"), output=Decimal(10))
 
 
 def instant(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
-    """An answer with the usage that a provider reports; what pydantic-ai estimates in its place takes it a third."""
+    """An answer with the usage that a provider reports: pydantic-ai would estimate it, at length, where it is not."""
     usage = RequestUsage(input_tokens=50 * len(messages), output_tokens=5)
     return ModelResponse(parts=[TextPart("a short answer")], usage=usage)
 

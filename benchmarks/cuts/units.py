@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, SpeechPart, UserPromptPart
 
@@ -38,7 +39,7 @@ def units_of(messages: Sequence[ModelMessage]) -> list[Unit]:
     starts = [start for start in unit_starts(messages) if start not in within]
     units: list[Unit] = []
     turn = -1
-    for start, stop in zip(starts, [*starts[1:], len(messages)], strict=True):
+    for start, stop in pairwise([*starts, len(messages)]):
         prompts = sum(map(starts_turn, messages[start:stop]))
         turn += prompts
         units.append(Unit(start=start, stop=stop, turn=max(turn, 0), is_prompt=prompts > 0))

@@ -18,12 +18,11 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.settings import ModelSettings
 
-from mamba_agents import Agent, AgentConfig, CompactionConfig
+from mamba_agents import Agent
 from mamba_agents.agent.layers.budget import Budget
 from mamba_agents.agent.layers.deadline import RunDeadline
 from mamba_agents.agent.layers.loop_guard import LoopGuard
 from mamba_agents.backends import create_openai_compatible_backend
-from mamba_agents.context import ImportanceScoringStrategy, SummarizeOlderStrategy
 from mamba_agents.errors import BudgetExceededError
 from mamba_agents.sessions import MemoryStore, Session
 from mamba_agents.tokens import (
@@ -47,7 +46,7 @@ from tests.agent.budgets import (
     spent,
     usage,
 )
-from tests.helpers import call, echo, reply, user
+from tests.helpers import call, echo
 
 pytestmark = pytest.mark.anyio
 
@@ -620,71 +619,3 @@ def test_the_cap_of_a_session_counts_what_it_spent_in_other_processes() -> None:
         used = agent.session().usage.total_tokens
     assert used <= 350
     assert agent.run_sync("Hi.").stop_reason == "budget"
-
-
-def test_a_summary_by_hand_counts_against_the_caps_of_its_session_and_of_the_day() -> None:
-    context = CompactionConfig(strategy="summarize_older", trigger_threshold_tokens=2_000, target_tokens=1_500)
-    agent = budgeted(
-        priced(replies("## Goal\ncount foxes", sent=300, received=20)),
-        BudgetConfig(session_tokens=100_000, day_tokens=100_000),
-        config=AgentConfig(context=context),
-    )
-    agent.context_manager.add_messages([user("the quick brown fox " * 50), reply("ok")] * 20)
-    agent.context_manager.compact_sync()
-    made = sum(row.usage.total_tokens for row in agent.get_usage_history())
-    assert made > 0
-    assert spent(agent.budget_ledger).tokens == spent(agent.budget_ledger, "session", agent.session().id).tokens == made
-
-
-SOURCES = {
-    "an agent for summaries": lambda model: SummarizeOlderStrategy(PlainAgent(model)),
-    "one of ours for summaries": lambda model: SummarizeOlderStrategy(Agent(model)),
-    "a model for summaries": lambda model: SummarizeOlderStrategy(model=model),
-    "an agent for scores": lambda model: ImportanceScoringStrategy(scoring_agent=PlainAgent(model)),
-    "a model for scores": lambda model: ImportanceScoringStrategy(scoring_agent=model),
-}
-
-
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("within", ["a run", "between runs"])
-def test_who_a_strategy_brings_to_ask_keeps_to_the_caps_and_is_counted_once(source: str, within: str) -> None:
-    asked: list[int] = []
-
-    def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        asked.append(len(messages))
-        if info.output_tools:
-            parts = sum(line.startswith("<part") for line in str(messages[0].parts[0].content).splitlines())
-            answer = call("final_result", {"response": [5] * parts})
-        else:
-            answer = reply("## Goal\ncount foxes")
-        answer.usage = usage(300, 20)
-        return answer
-
-    context = CompactionConfig(
-        strategy=SOURCES[source](priced(respond)), trigger_threshold_tokens=2_000, target_tokens=1_500
-    )
-
-    def play(cap: int) -> Agent:
-        asked.clear()
-        agent = budgeted(
-            priced(obedient(10, 10)),
-            BudgetConfig(session_tokens=cap, day_tokens=1_000_000, max_output_tokens=100),
-            config=AgentConfig(context=context),
-        )
-        agent.context_manager.add_messages([user("the quick brown fox " * 50), reply("ok")] * 20)
-        if within == "a run":
-            agent.run_sync("Hi.")
-        else:
-            agent.context_manager.compact_sync()
-        return agent
-
-    roomy = play(1_000_000)
-    assert asked
-    made = sum(row.usage.total_tokens for row in roomy.get_usage_history())
-    assert spent(roomy.budget_ledger).tokens == made
-    assert spent(roomy.budget_ledger, "session", roomy.session().id).tokens == made
-    tight = play(400)
-    assert asked == []
-    (compacted,) = tight.context_manager.get_compaction_history()
-    assert any("BudgetExceededError" in note for note in compacted.notes)
-    assert spent(tight.budget_ledger, "session", tight.session().id).tokens <= 400

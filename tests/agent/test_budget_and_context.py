@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from pydantic_ai import Agent as PlainAgent
 from pydantic_ai.exceptions import ModelContextWindowExceededError
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from mamba_agents import Agent, AgentConfig, CompactionConfig
+from mamba_agents.context import ImportanceScoringStrategy, SummarizeOlderStrategy
 from mamba_agents.sessions import ContextCompacted, Session
 from mamba_agents.tokens import BudgetConfig, BudgetLedger
-from tests.agent.budgets import budgeted, spent, usage
-from tests.helpers import reply, user
+from tests.agent.budgets import budgeted, obedient, priced, replies, spent, usage
+from tests.helpers import call, reply, user
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +148,71 @@ def test_what_is_spent_is_capped_inside_of_contexts_and_all_that_takes_time_is_i
         "PriceRequests",
         "MeasureRequests",
     ]
+
+
+def test_a_summary_by_hand_counts_against_the_caps_of_its_session_and_of_the_day() -> None:
+    context = CompactionConfig(strategy="summarize_older", trigger_threshold_tokens=2_000, target_tokens=1_500)
+    agent = budgeted(
+        priced(replies("## Goal\ncount foxes", sent=300, received=20)),
+        BudgetConfig(session_tokens=100_000, day_tokens=100_000),
+        config=AgentConfig(context=context),
+    )
+    agent.context_manager.add_messages([user("the quick brown fox " * 50), reply("ok")] * 20)
+    agent.context_manager.compact_sync()
+    made = sum(row.usage.total_tokens for row in agent.get_usage_history())
+    assert made > 0
+    assert spent(agent.budget_ledger).tokens == spent(agent.budget_ledger, "session", agent.session().id).tokens == made
+
+
+SOURCES = {
+    "an agent for summaries": lambda model: SummarizeOlderStrategy(PlainAgent(model)),
+    "one of ours for summaries": lambda model: SummarizeOlderStrategy(Agent(model)),
+    "a model for summaries": lambda model: SummarizeOlderStrategy(model=model),
+    "an agent for scores": lambda model: ImportanceScoringStrategy(scoring_agent=PlainAgent(model)),
+    "a model for scores": lambda model: ImportanceScoringStrategy(scoring_agent=model),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("within", ["a run", "between runs"])
+def test_who_a_strategy_brings_to_ask_keeps_to_the_caps_and_is_counted_once(source: str, within: str) -> None:
+    asked: list[int] = []
+
+    def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        asked.append(len(messages))
+        if info.output_tools:
+            parts = sum(line.startswith("<part") for line in str(messages[0].parts[0].content).splitlines())
+            answer = call("final_result", {"response": [5] * parts})
+        else:
+            answer = reply("## Goal\ncount foxes")
+        answer.usage = usage(300, 20)
+        return answer
+
+    context = CompactionConfig(
+        strategy=SOURCES[source](priced(respond)), trigger_threshold_tokens=2_000, target_tokens=1_500
+    )
+
+    def play(cap: int) -> Agent:
+        asked.clear()
+        agent = budgeted(
+            priced(obedient(10, 10)),
+            BudgetConfig(session_tokens=cap, day_tokens=1_000_000, max_output_tokens=100),
+            config=AgentConfig(context=context),
+        )
+        agent.context_manager.add_messages([user("the quick brown fox " * 50), reply("ok")] * 20)
+        if within == "a run":
+            agent.run_sync("Hi.")
+        else:
+            agent.context_manager.compact_sync()
+        return agent
+
+    roomy = play(1_000_000)
+    assert asked
+    made = sum(row.usage.total_tokens for row in roomy.get_usage_history())
+    assert spent(roomy.budget_ledger).tokens == made
+    assert spent(roomy.budget_ledger, "session", roomy.session().id).tokens == made
+    tight = play(400)
+    assert asked == []
+    (compacted,) = tight.context_manager.get_compaction_history()
+    assert any("BudgetExceededError" in note for note in compacted.notes)
+    assert spent(tight.budget_ledger, "session", tight.session().id).tokens <= 400

@@ -1,7 +1,6 @@
 """An agent left running: its requests stay within the window, and its log keeps what was said."""
 
 import asyncio
-import pickle
 from collections.abc import Sequence
 
 import pydantic_ai
@@ -17,7 +16,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo
 
-from mamba_agents import Agent, AgentConfig, AgentResult, AgentSettings, CompactionConfig, TokenCounter
+from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig, TokenCounter
 from mamba_agents.context import CompactContext, CompactionResult, CompactionStrategy
 from mamba_agents.context.laws import check_history
 from mamba_agents.errors import ContextOverflowError
@@ -101,41 +100,6 @@ def test_what_a_run_took_out_of_its_own_history_is_in_the_log_in_its_place() -> 
     ]
     assert check_history(said) == []
     assert len(said) == 62
-
-
-async def streamed(agent: Agent, prompt: str) -> AgentResult:
-    """The result of a run that was read as text."""
-    stream = agent.stream(prompt, usage_limits=UNLIMITED)
-    assert [piece async for piece in stream]
-    assert stream.result is not None
-    return stream.result
-
-
-@pytest.mark.parametrize("remembers", [True, False])
-@pytest.mark.parametrize("streams", [True, False])
-def test_a_result_has_all_that_its_run_said_whatever_a_compaction_took_out(*, remembers: bool, streams: bool) -> None:
-    model = StrictModel(calls(30, "look"), window=4_000)
-    agent = Agent(model, config=config().model_copy(update={"track_context": remembers}))
-
-    @agent.tool_plain
-    def look(n: int) -> str:
-        return f"{n}: {WORDS}"
-
-    prompt = "Look at everything."
-    result = asyncio.run(streamed(agent, prompt)) if streams else agent.run_sync(prompt, usage_limits=UNLIMITED)
-    assert prompts(result.transcript) == [prompt]
-    assert check_history(result.transcript) == []
-    assert len(result.new_messages()) < len(result.transcript) == 62
-    assert {message.run_id for message in result.transcript} == {result.run_id}
-    assert pickle.loads(pickle.dumps(result)).transcript == result.transcript
-
-
-def test_a_run_that_was_not_shortened_has_its_messages_for_a_transcript() -> None:
-    agent = Agent(StrictModel(says("short"), window=4_000), config=config())
-    agent.run_sync("first")
-    result = agent.run_sync("second")
-    assert result.transcript == result.new_messages()
-    assert prompts(result.transcript) == ["second"]
 
 
 def test_a_compaction_stands_in_the_log_after_the_request_it_was_done_for() -> None:

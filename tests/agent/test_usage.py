@@ -26,7 +26,7 @@ from mamba_agents.agent.usage_rows import response_rows, run_rows
 from mamba_agents.backends import create_ollama_backend
 from mamba_agents.config import AgentSettings
 from mamba_agents.tokens import BudgetConfig, CostEstimator, ModelRate, UsageRecord, UsageTracker
-from tests.backends.server import Answer, chunk, serving, tool_call
+from tests.backends.server import Answer, ToLoopback, chunk, serving, tool_call
 from tests.helpers import call, echo, reply
 
 pytestmark = pytest.mark.anyio
@@ -460,18 +460,6 @@ async def costs(agent: Agent[Any, str]) -> list[Decimal | None]:
 async def test_a_local_server_is_not_billed_as_the_hosted_model_it_is_named_like() -> None:
     with serving() as server:
         assert set(await costs(Agent(plain(server.url)))) == {Decimal(0)}
-
-
-class ToLoopback(httpx2.AsyncHTTPTransport):
-    """Brings what is meant for a hosted provider to a server on loopback."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = httpx2.URL(url)
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.url = request.url.copy_with(scheme="http", host=self.url.host, port=self.url.port)
-        return await super().handle_async_request(request)
 
 
 async def test_a_hosted_reply_that_was_cut_before_its_usage_came_has_an_unknown_price() -> None:

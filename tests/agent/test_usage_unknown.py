@@ -17,8 +17,7 @@ from pydantic_ai.usage import RequestUsage
 from mamba_agents import Agent, AgentConfig, AgentSettings, CompactionConfig
 from mamba_agents.backends import create_ollama_backend
 from mamba_agents.tokens import BudgetConfig
-from tests.agent.test_usage import ToLoopback
-from tests.backends.server import Answer, serving
+from tests.backends.server import Answer, ToLoopback, serving
 from tests.helpers import call, reply, user
 
 pytestmark = pytest.mark.anyio

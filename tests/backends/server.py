@@ -9,7 +9,21 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx2
+
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+class ToLoopback(httpx2.AsyncHTTPTransport):
+    """Brings what is meant for another machine to a server on loopback."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = httpx2.URL(url)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.url = request.url.copy_with(scheme="http", host=self.url.host, port=self.url.port)
+        return await super().handle_async_request(request)
 
 
 @dataclass(frozen=True)

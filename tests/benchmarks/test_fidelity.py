@@ -318,3 +318,16 @@ def test_every_strategy_and_baseline_is_scored_on_every_cut() -> None:
     assert {name: len(score.judged) for name, score in table.items() if len(score.judged) != 3} == {"random units": 9}
     assert len(verdicts(table)) == 2
     assert [line.split(",")[0] for line in by_scene(table).splitlines()[1:]] == ["support"] * 2
+
+
+def test_on_what_was_recorded_ours_keep_more_than_what_they_have_to_beat() -> None:
+    every = [cut for transcript in recordings() for cut in cuts(transcript, COUNTER)]
+    table = asyncio.run(scores([cut for cut in every if cut.is_possible], COUNTER))
+    assert len(table["hybrid"].judged) > 100
+    assert table["hybrid"].share() > max(table[name].share() for name in RIVALS)
+    assert table["importance_scoring"].share(known=True) > table[BM25].share(known=True)
+    for strategy in STRATEGIES:
+        score = table[strategy.name]
+        assert score.share(lambda verdict: verdict.is_valid and verdict.is_kept) == 1, strategy.name
+        # Pruning alone takes no message out, so that it cannot always be small enough.
+        assert score.share(lambda verdict: verdict.in_budget) == 1 or strategy.name == "selective_pruning"

@@ -23,7 +23,7 @@ from mamba_agents.backends import create_openai_compatible_backend, create_vllm_
 from mamba_agents.config import AgentSettings
 from mamba_agents.tokens import BudgetConfig, BudgetWarning, CostEstimator, ModelRate
 from mamba_agents.tokens.servers import server_price
-from tests.backends.server import ModelServer, serving
+from tests.backends.server import ModelServer, ToLoopback, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -171,18 +171,6 @@ def test_models_in_this_process_cost_nothing_unless_a_rate_says_otherwise(model:
     assert CostEstimator().estimate_tokens(1_000_000, model) == 0
     rate = ModelRate(input=Decimal(2), output=Decimal(2))
     assert CostEstimator({"local*": rate, "lmstudio:*": rate}).estimate_tokens(1_000_000, model) == 2
-
-
-class ToLoopback(httpx2.AsyncHTTPTransport):
-    """Brings what is meant for another machine to a server on loopback."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = httpx2.URL(url)
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.url = request.url.copy_with(scheme="http", host=self.url.host, port=self.url.port)
-        return await super().handle_async_request(request)
 
 
 @asynccontextmanager

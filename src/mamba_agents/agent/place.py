@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 from contextvars import ContextVar, Token
 
+from mamba_agents._internal.turn_queue import Ticket
 from mamba_agents.sessions.log import SessionLog
-from mamba_agents.sessions.turn_queue import Ticket
 
 
 class Place:

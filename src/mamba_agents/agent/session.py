@@ -112,7 +112,7 @@ class AgentSession[DepsT, OutputT](Session):
 
     async def _delete(self) -> None:
         refuse_inside(self.log, "delete", "call it between runs, or `clear()`, which waits for none")
-        async with self.log.turn():
+        async with self.log.queue.turn():
             await self.log.delete()
             self.agent.layers.forget_session(self.id)
 

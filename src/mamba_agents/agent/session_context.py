@@ -95,7 +95,7 @@ class SessionContext(ContextManager):
 
     @override
     def _turn(self) -> AbstractAsyncContextManager[None]:
-        return self._log.turn()
+        return self._log.queue.turn()
 
     @override
     async def _begin(self) -> tuple[list[ModelMessage], Keep]:

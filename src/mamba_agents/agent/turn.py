@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_ai import AgentRun, RunCancelled
 from pydantic_ai.messages import ModelMessage, repair_messages
 
+from mamba_agents._internal.turn_queue import Ticket
 from mamba_agents.agent.assembly import Layers
 from mamba_agents.agent.log_events import usage_events, with_compactions
 from mamba_agents.agent.place import Place, RunIds, held_places, hold, join_session, leave_session
@@ -18,7 +19,6 @@ from mamba_agents.agent.run_stream import take_opening_stream
 from mamba_agents.agent.usage_rows import run_rows, unsaid_replies
 from mamba_agents.sessions import MessageAppended, RunEnded, RunOutcome, SessionEvent, SessionLog
 from mamba_agents.sessions.log import has_open_calls
-from mamba_agents.sessions.turn_queue import Ticket
 from mamba_agents.tokens import UsageTracker
 
 type OpenRun = Callable[[list[ModelMessage] | None], AbstractAsyncContextManager[AgentRun[Any, Any]]]

@@ -14,6 +14,7 @@ from mamba_agents._internal.background_loop import run_sync
 from mamba_agents._internal.chat.convert import model_messages_to_dicts
 from mamba_agents._internal.chat.either import native_messages
 from mamba_agents._internal.chat.types import ChatMessage
+from mamba_agents._internal.turn_queue import TurnQueue
 from mamba_agents.context.compaction.base import CompactionResult
 from mamba_agents.context.compaction.plan import CompactionPlan
 from mamba_agents.context.compactor import Compactor, Request, check_parts
@@ -21,7 +22,6 @@ from mamba_agents.context.config import CompactionConfig
 from mamba_agents.context.gauge import Measured, marked_with_size, newest_request, remember
 from mamba_agents.context.limits import Limits
 from mamba_agents.context.meanwhile import Meanwhile, not_kept
-from mamba_agents.context.one_at_a_time import OneAtATime
 from mamba_agents.context.records import ContextState
 from mamba_agents.context.windows import FindWindow
 from mamba_agents.tokens import TokenCounter
@@ -53,7 +53,10 @@ class ContextManager:
         require("model", model, (Model, NoneType), expected="a pydantic-ai Model: infer_model(name) makes one")
         self._compactor = Compactor(config, token_counter, find_window)
         self._model = model
-        self._compacting = OneAtATime()
+        self._compacting = TurnQueue(
+            "a compaction of the same context is under way on the event loop that the call blocks. Await compact() "
+            "instead."
+        )
         self._guard = threading.Lock()
         self._messages: list[ModelMessage] = []
         """The one list that messages are added to, until it is cleared or compacted."""

@@ -1,12 +1,12 @@
 """The log of one session, folded as far as it has been read."""
 
 import threading
-from collections.abc import AsyncGenerator, Hashable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Hashable, Sequence
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, repair_messages
 from pydantic_ai.models import ModelRequestParameters
 
+from mamba_agents._internal.turn_queue import TurnQueue
 from mamba_agents.sessions.events import (
     ContextCleared,
     ContextCompacted,
@@ -15,7 +15,6 @@ from mamba_agents.sessions.events import (
     UsageRecorded,
 )
 from mamba_agents.sessions.store import MemoryStore, SessionStore
-from mamba_agents.sessions.turn_queue import TurnQueue
 from mamba_agents.sessions.uninterrupted import uninterrupted
 from mamba_agents.tokens.billing import billed_replies
 
@@ -101,15 +100,6 @@ class SessionLog:
             await writing  # never waits, so nothing can come in between
         else:
             await uninterrupted(writing)
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
-        """Wait for the runs that are under way, and have those that come later wait."""
-        ticket = await self.queue.acquire()
-        try:
-            yield
-        finally:
-            self.queue.release(ticket)
 
     async def delete(self) -> None:
         """Remove the session from the store."""

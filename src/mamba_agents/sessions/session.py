@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from secrets import token_hex
+from uuid import uuid4
 
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.usage import RunUsage
@@ -71,10 +71,10 @@ class Session:
         run_sync(self._delete)
 
     async def _delete(self) -> None:
-        async with self.log.turn():
+        async with self.log.queue.turn():
             await self.log.delete()
 
 
 def new_session_id() -> str:
     """An id no other session has."""
-    return token_hex(16)
+    return str(uuid4())

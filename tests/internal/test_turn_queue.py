@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mamba_agents.sessions.turn_queue import Ticket, TurnQueue
+from mamba_agents._internal.turn_queue import Ticket, TurnQueue
 
 pytestmark = pytest.mark.anyio
 

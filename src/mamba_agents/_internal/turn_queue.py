@@ -1,11 +1,18 @@
-"""A queue for the runs of one session, which may come from any thread and any event loop."""
+"""A queue for what only one may do at a time, such as a run of a session, whichever thread and event loop it is on."""
 
 import asyncio
 import os
 import threading
 from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from mamba_agents._internal.background_loop import blocked_loops
+
+_A_RUN = (
+    "a run of the same session is under way on the event loop that the call blocks. Await the async method instead, or "
+    "use another session."
+)
 
 _LOOK_AFTER_SECONDS = 1.0
 """How often a run that waits looks whether the one before it can still end."""
@@ -40,15 +47,26 @@ class TurnQueue:
     `asyncio.Lock` serves one event loop only, and a lock of `threading` would block the loop that waits for it.
     """
 
-    __slots__ = ("_guard", "_holder", "_pid", "_waiting")
+    __slots__ = ("_guard", "_holder", "_pid", "_refusal", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: str = _A_RUN) -> None:
+        """`refusal` says what a sync call would wait for in vain, and what to do instead."""
+        self._refusal = refusal
         # A run that nobody holds any more may be collected, and so give its place back, in the middle of this.
         self._guard = threading.RLock()
         self._holder: Ticket | None = None
         self._pid = 0
         # Made by the first run that has to wait: a deque alone is larger than a session.
         self._waiting: deque[Ticket] | None = None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """The place at the front, for as long as the context lasts."""
+        ticket = await self.acquire()
+        try:
+            yield
+        finally:
+            self.release(ticket)
 
     async def acquire(self) -> Ticket:
         """Wait for the place at the front, which the ticket gives back. A cancelled wait gives up its place.
@@ -92,10 +110,7 @@ class TurnQueue:
     def _refuse_to_wait_for(self, blocked: frozenset[asyncio.AbstractEventLoop]) -> None:
         before = [self._holder, *(self._waiting or ())]
         if any(ticket is not None and ticket.loop in blocked for ticket in before):
-            raise RuntimeError(
-                "This sync call would wait for ever: a run of the same session is under way on the event loop that the "
-                "call blocks. Await the async method instead, or use another session."
-            )
+            raise RuntimeError(f"This sync call would wait for ever: {self._refusal}")
 
     def _let_in_if_free(self) -> None:
         """Let the next run in where none is, or one whose event loop was closed: that will never end."""
